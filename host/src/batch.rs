@@ -1,0 +1,424 @@
+//! Readings in columns, with a verdict for each: what travels from a decoder to COPY.
+//!
+//! A *reading* is what a client sends: one sensor at one time, with one value or several. A *row* is one of its values and becomes
+//! one row of the hypertable. Columns are by row, since that is what guests and COPY want; verdicts are by reading, since half of a
+//! reading stored and half of it refused would be neither.
+//!
+//! Nothing here does I/O. A batch has one tenant and at most one topic, so one set of rules applies to all of it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::model::ErrorStrategy;
+
+/// How far a value can be trusted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Quality {
+    /// Nothing speaks against it.
+    #[default]
+    Good,
+    /// A validator flagged it, or its sender did.
+    Suspect,
+    /// Its sender says that it is wrong.
+    Bad,
+}
+
+impl Quality {
+    /// The number it is stored as.
+    pub fn code(self) -> i16 {
+        match self {
+            Self::Good => 0,
+            Self::Suspect => 1,
+            Self::Bad => 2,
+        }
+    }
+
+    /// The quality stored as `code`; unknown numbers, which only another program can have written, count as bad.
+    pub fn from_code(code: i16) -> Self {
+        match code {
+            0 => Self::Good,
+            1 => Self::Suspect,
+            _ => Self::Bad,
+        }
+    }
+}
+
+/// One value of a reading.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// A finite number.
+    Number(f64),
+    /// True or false; stored as 1 or 0 beside the text `true` or `false`, so that it can be averaged and still be told from both.
+    Bool(bool),
+    /// Text.
+    Text(String),
+}
+
+/// The values of a batch, by row.
+///
+/// A row is text where `value` is NaN; where a row has both a number and a text, it is a bool. The four dictionaries hold each
+/// string once, however often it occurs.
+#[derive(Clone, Debug, Default)]
+pub struct Columns {
+    /// The sensors that occur.
+    pub sensors: Vec<String>,
+    /// The metrics that occur.
+    pub metrics: Vec<String>,
+    /// The units that occur; the empty string is no unit.
+    pub units: Vec<String>,
+    /// Row → index into `sensors`.
+    pub sensor: Vec<u32>,
+    /// Row → index into `metrics`.
+    pub metric: Vec<u32>,
+    /// Row → index into `units`.
+    pub unit: Vec<u32>,
+    /// Row → microseconds since the Unix epoch, UTC.
+    pub time: Vec<i64>,
+    /// Row → number, NaN where the row is text.
+    pub value: Vec<f64>,
+    /// Rows that have text, in rising order of the row.
+    pub text: Vec<(u32, String)>,
+    /// Row → the reading it belongs to; rows of one reading lie together, except derived ones, which lie at the end.
+    pub reading: Vec<u32>,
+}
+
+impl Columns {
+    /// The number of rows.
+    pub fn rows(&self) -> usize {
+        self.time.len()
+    }
+
+    /// The text of a row, if it has one.
+    pub fn text_of(&self, row: u32) -> Option<&str> {
+        self.text.binary_search_by_key(&row, |(at, _)| *at).ok().map(|at| self.text[at].1.as_str())
+    }
+
+    /// Replaces, sets or (with `None`) removes the text of a row.
+    pub fn set_text(&mut self, row: u32, text: Option<String>) {
+        match (self.text.binary_search_by_key(&row, |(at, _)| *at), text) {
+            (Ok(at), Some(text)) => self.text[at].1 = text,
+            (Ok(at), None) => drop(self.text.remove(at)),
+            (Err(at), Some(text)) => self.text.insert(at, (row, text)),
+            (Err(_), None) => {}
+        }
+    }
+}
+
+/// Where a reading came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// An HTTP request: its place in the body, from 0.
+    Http {
+        /// Its place in the body.
+        index: u64,
+    },
+    /// A Kafka message.
+    Kafka {
+        /// The partition.
+        partition: i32,
+        /// The message's offset.
+        offset: i64,
+        /// The message's key.
+        key: Option<Bytes>,
+        /// The message's headers.
+        headers: Arc<[(String, Option<Bytes>)]>,
+    },
+}
+
+/// Who or what refused a reading.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Refuser {
+    /// It could not be read.
+    Decoder,
+    /// The policy does not let the caller write this sensor.
+    Policy,
+    /// A JSON Schema, by its name and version (`room@3`).
+    Schema(Arc<str>),
+    /// A WebAssembly module, by the validator's name.
+    Validator(Arc<str>),
+    /// The database, by the SQLSTATE that it answered for this reading alone.
+    Store(Arc<str>),
+}
+
+impl Refuser {
+    /// The name by which users know it.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Decoder => "decoder",
+            Self::Policy => "policy",
+            Self::Schema(name) | Self::Validator(name) => name,
+            Self::Store(_) => "database",
+        }
+    }
+}
+
+/// Why a reading is not simply accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Who says so.
+    pub by: Refuser,
+    /// Why, for the reading's sender.
+    pub reason: String,
+    /// A JSON pointer to what is wrong, where that is known.
+    pub path: Option<String>,
+    /// True where the check itself failed (trap, limit): the reading may be good.
+    pub fault: bool,
+    /// What is to become of the reading.
+    pub strategy: ErrorStrategy,
+}
+
+/// What is thought of a reading so far. Only the first refusal counts; what was refused is shown to no further validator.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing speaks against it.
+    #[default]
+    Accepted,
+    /// A validator marked it as suspect; it is stored so.
+    Suspect,
+    /// Somebody refused it.
+    Refused(Refusal),
+}
+
+/// A reading of a batch: all that is not in the columns.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// Its bytes as they came, for JSON Schema and for quarantine.
+    pub raw: Bytes,
+    /// Where it came from.
+    pub source: Source,
+    /// The schema that its sender says it follows; empty for none.
+    pub schema_ref: Arc<str>,
+    /// The quality its sender gave it.
+    pub quality: Quality,
+    /// What is thought of it so far.
+    pub verdict: Verdict,
+}
+
+/// Readings of one tenant and at most one topic.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    topic: Option<Arc<str>>,
+    columns: Columns,
+    readings: Vec<Reading>,
+}
+
+impl Batch {
+    /// The topic that all readings name or came through; `None` where they name none.
+    pub fn topic(&self) -> Option<&Arc<str>> {
+        self.topic.as_ref()
+    }
+
+    /// The values, by row.
+    pub fn columns(&self) -> &Columns {
+        &self.columns
+    }
+
+    /// The values, to be changed by a guest's outcome.
+    pub fn columns_mut(&mut self) -> &mut Columns {
+        &mut self.columns
+    }
+
+    /// The readings.
+    pub fn readings(&self) -> &[Reading] {
+        &self.readings
+    }
+
+    /// True where there is nothing in it, not even a refused reading.
+    pub fn is_empty(&self) -> bool {
+        self.readings.is_empty()
+    }
+
+    /// True where the reading has not been refused.
+    pub fn stands(&self, reading: u32) -> bool {
+        !matches!(self.readings[reading as usize].verdict, Verdict::Refused(_))
+    }
+
+    /// Refuses a reading. The first refusal counts; later ones are ignored.
+    pub fn refuse(&mut self, reading: u32, refusal: Refusal) {
+        let verdict = &mut self.readings[reading as usize].verdict;
+        if !matches!(verdict, Verdict::Refused(_)) {
+            *verdict = Verdict::Refused(refusal);
+        }
+    }
+
+    /// Marks a reading as suspect, unless it was refused.
+    pub fn suspect(&mut self, reading: u32) {
+        let verdict = &mut self.readings[reading as usize].verdict;
+        if *verdict == Verdict::Accepted {
+            *verdict = Verdict::Suspect;
+        }
+    }
+
+    /// Appends a row that a guest derived from `row`: another metric of the same reading. The caller has checked the names.
+    pub fn derive(&mut self, row: u32, metric: &str, unit: &str, value: Value) {
+        let (sensor, time, reading) = {
+            let from = row as usize;
+            (self.columns.sensor[from], self.columns.time[from], self.columns.reading[from])
+        };
+        let metric = intern_scan(&mut self.columns.metrics, metric);
+        let unit = intern_scan(&mut self.columns.units, unit);
+        push_row(&mut self.columns, reading, sensor, metric, unit, time, value);
+    }
+
+    /// Gives the unit of a row another name.
+    pub fn set_unit(&mut self, row: u32, unit: &str) {
+        let unit = intern_scan(&mut self.columns.units, unit);
+        self.columns.unit[row as usize] = unit;
+    }
+}
+
+/// Finds or adds a string in a small dictionary.
+fn intern_scan(dictionary: &mut Vec<String>, word: &str) -> u32 {
+    let at = dictionary.iter().position(|known| known == word).unwrap_or_else(|| {
+        dictionary.push(word.to_owned());
+        dictionary.len() - 1
+    });
+    index(at)
+}
+
+/// Rows and readings of a batch are bounded far below `u32::MAX` by the limits on bodies and flushes.
+fn index(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
+}
+
+fn push_row(columns: &mut Columns, reading: u32, sensor: u32, metric: u32, unit: u32, time: i64, value: Value) {
+    let row = index(columns.rows());
+    let (number, text) = match value {
+        Value::Number(number) => (number, None),
+        Value::Bool(on) => (f64::from(u8::from(on)), Some(on.to_string())),
+        Value::Text(text) => (f64::NAN, Some(text)),
+    };
+    columns.sensor.push(sensor);
+    columns.metric.push(metric);
+    columns.unit.push(unit);
+    columns.time.push(time);
+    columns.value.push(number);
+    columns.reading.push(reading);
+    if let Some(text) = text {
+        columns.text.push((row, text));
+    }
+}
+
+/// One value of a reading that is being added.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row<'a> {
+    /// What is measured.
+    pub metric: &'a str,
+    /// Its unit; empty for none.
+    pub unit: &'a str,
+    /// The value.
+    pub value: Value,
+}
+
+/// Builds a batch reading by reading.
+#[derive(Debug, Default)]
+pub struct BatchBuilder {
+    batch: Batch,
+    sensors: HashMap<String, u32>,
+    metrics: HashMap<String, u32>,
+    units: HashMap<String, u32>,
+}
+
+impl BatchBuilder {
+    /// A builder for readings of `topic`, or of none.
+    pub fn new(topic: Option<Arc<str>>) -> Self {
+        Self { batch: Batch { topic, ..Batch::default() }, ..Self::default() }
+    }
+
+    /// The number of readings so far, refused ones included.
+    pub fn len(&self) -> usize {
+        self.batch.readings.len()
+    }
+
+    /// True where nothing was added yet.
+    pub fn is_empty(&self) -> bool {
+        self.batch.is_empty()
+    }
+
+    /// Adds a reading: `time` in microseconds since the Unix epoch, UTC, and its rows.
+    pub fn push<'a>(&mut self, reading: Reading, sensor: &str, time: i64, rows: impl IntoIterator<Item = Row<'a>>) {
+        let number = index(self.batch.readings.len());
+        self.batch.readings.push(reading);
+        let columns = &mut self.batch.columns;
+        let sensor = intern(&mut self.sensors, &mut columns.sensors, sensor);
+        for row in rows {
+            let metric = intern(&mut self.metrics, &mut columns.metrics, row.metric);
+            let unit = intern(&mut self.units, &mut columns.units, row.unit);
+            push_row(columns, number, sensor, metric, unit, time, row.value);
+        }
+    }
+
+    /// Adds what could not be read: it has bytes and a refusal, and no rows.
+    pub fn push_unreadable(&mut self, raw: Bytes, source: Source, refusal: Refusal) {
+        self.batch.readings.push(Reading {
+            raw,
+            source,
+            schema_ref: "".into(),
+            quality: Quality::default(),
+            verdict: Verdict::Refused(refusal),
+        });
+    }
+
+    /// The batch.
+    pub fn build(self) -> Batch {
+        self.batch
+    }
+}
+
+fn intern(known: &mut HashMap<String, u32>, dictionary: &mut Vec<String>, word: &str) -> u32 {
+    if let Some(at) = known.get(word) {
+        return *at;
+    }
+    let at = index(dictionary.len());
+    dictionary.push(word.to_owned());
+    known.insert(word.to_owned(), at);
+    at
+}
+
+/// What becomes of a reading, once all have judged it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is stored with this quality.
+    Store(Quality),
+    /// It is kept aside.
+    Quarantine(Refusal),
+    /// It is refused: its sender is told, and from Kafka it is counted as skipped by the refuser's name.
+    Reject(Refusal),
+}
+
+/// A reading whose refusal stops its topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// The first such reading.
+    pub source: Source,
+    /// Why.
+    pub refusal: Refusal,
+}
+
+impl Batch {
+    /// What becomes of each reading, in their order, or the refusal that stops the topic.
+    ///
+    /// A refusal's strategy decides; the two exceptions are those of the contract: a *failed* check is never stored as suspect but
+    /// quarantined, and what could not be read has no value to flag.
+    pub fn settle(&self) -> Result<Vec<Fate>, Stopped> {
+        self.readings
+            .iter()
+            .map(|reading| match &reading.verdict {
+                Verdict::Accepted => Ok(Fate::Store(reading.quality)),
+                Verdict::Suspect => Ok(Fate::Store(reading.quality.max(Quality::Suspect))),
+                Verdict::Refused(refusal) => match refusal.strategy {
+                    ErrorStrategy::Reject => Ok(Fate::Reject(refusal.clone())),
+                    ErrorStrategy::Quarantine => Ok(Fate::Quarantine(refusal.clone())),
+                    ErrorStrategy::Flag if refusal.fault || refusal.by == Refuser::Decoder => {
+                        Ok(Fate::Quarantine(refusal.clone()))
+                    }
+                    ErrorStrategy::Flag => Ok(Fate::Store(reading.quality.max(Quality::Suspect))),
+                    ErrorStrategy::Stop => Err(Stopped { source: reading.source.clone(), refusal: refusal.clone() }),
+                },
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,40 @@
+//! Weir: a storage gateway for IoT platforms. This page is the map; it holds no code.
+//!
+//! Imports go down only, never sideways between the folders of one floor. `tests/tidy.rs` reads the table of ARCHITECTURE.md and
+//! fails, naming the line and both floors, where one goes up.
+//!
+//! | floor | modules | what they are |
+//! |---|---|---|
+//! | 5 start | [`serve`], [`dev`], [`commands`] | the one place where everything is named together |
+//! | 4 entrances | [`http`], [`writer`] | turn one protocol into a call on a gate |
+//! | 3 gates | [`gate`] | the straight lines: the only place where deciders meet stores |
+//! | 2 stores | [`platform`], [`timescale`], [`objects`], [`kafka`] | a backend each; public methods take a `Permit` first |
+//! | 1 deciders | [`policy`], [`schema`], [`guest`] | values in, verdicts out; no SQL, HTTP, Kafka or object store |
+//! | 0 nouns | [`batch`], [`model`], [`error`], [`rules`], [`ledger`], [`limits`], [`settings`], [`vitals`] | no I/O, no async, no framework |
+
+pub mod batch;
+pub mod error;
+pub mod ledger;
+pub mod limits;
+pub mod model;
+pub mod rules;
+pub mod settings;
+pub mod vitals;
+
+pub mod guest;
+pub mod policy;
+pub mod schema;
+
+pub mod kafka;
+pub mod objects;
+pub mod platform;
+pub mod timescale;
+
+pub mod gate;
+
+pub mod http;
+pub mod writer;
+
+pub mod commands;
+pub mod dev;
+pub mod serve;

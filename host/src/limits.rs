@@ -1,0 +1,147 @@
+//! Every bound, with the reason beside the number.
+//!
+//! What an operator may want to move has a setting of the same name in `config.rs`, and the number here is its default.
+//! The others are bounds of the contract or of safety and are the same everywhere.
+
+use std::time::Duration;
+
+// ── HTTP ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// A JSON body, in bytes: 10,000 readings of 500 bytes and room; more goes by NDJSON, which is streamed.
+pub const JSON_BODY_BYTES: usize = 8 << 20;
+/// One line of an NDJSON body, in bytes; the same as the largest reading.
+pub const READING_BYTES: usize = 1 << 20;
+/// Readings of an NDJSON body that are decided and stored together; PERFORMANCE puts the knee of COPY at 10 k rows.
+pub const BULK_CHUNK_READINGS: usize = 10_000;
+/// A file's body, in bytes: what S3 itself takes in 10,000 parts of 8 MiB is 80 GB, and no upload here should reach it.
+pub const OBJECT_BYTES: u64 = 50 << 30;
+/// A compiled-to-be module, in bytes. A JavaScript guest brings its engine along, about 11 MB.
+pub const MODULE_BYTES: usize = 16 << 20;
+/// Time for a request without a streamed body, end to end.
+pub const REQUEST_TIME: Duration = Duration::from_secs(30);
+/// How long a streamed body may stay silent before the connection counts as dead.
+pub const BODY_IDLE: Duration = Duration::from_secs(30);
+/// Connections that may be open at once; each costs a few kB and a file descriptor.
+pub const CONNECTIONS: usize = 4_096;
+/// `Retry-After` where nothing better is known.
+pub const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// Length of an `X-Request-Id` that is taken over, in bytes; a longer one is replaced.
+pub const REQUEST_ID_BYTES: usize = 128;
+/// Rows of a list when the client names no number.
+pub const PAGE_DEFAULT: u32 = 100;
+/// Rows of a list at the most.
+pub const PAGE_MAX: u32 = 1_000;
+/// Details that one error lists; the sentence says how many more there are.
+pub const ERROR_DETAILS: usize = 100;
+
+// ── Readings ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// A user-given name (sensor, metric, unit, schema reference, bucket…), in bytes; an index row of PostgreSQL holds 2,700.
+pub const NAME_BYTES: usize = 255;
+/// A text value, in bytes.
+pub const TEXT_BYTES: usize = 64 << 10;
+/// Values of one reading; a row each.
+pub const READING_VALUES: usize = 1_000;
+/// The largest integer that an f64 holds exactly, 2^53; beyond it a number is refused, not rounded.
+pub const EXACT_INTEGER: u64 = 1 << 53;
+/// How far ahead of now a reading may lie: a device with a broken clock must not create a chunk for each year to 9999.
+pub const READING_AHEAD: Duration = Duration::from_secs(366 * 24 * 3600);
+
+// ── Object store ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// Bytes of one part of an upload: the store's minimum is 5 MiB, and 8 MiB × 4 measured best through OpenDAL.
+pub const OBJECT_PART_BYTES: usize = 8 << 20;
+/// Parts of one upload that are under way at once.
+pub const OBJECT_PARTS_AT_ONCE: usize = 4;
+/// An object's name, in bytes, as S3 has it.
+pub const OBJECT_NAME_BYTES: usize = 1_024;
+/// How long a call to the object store may take; a part of 8 MiB over a slow line included.
+pub const OBJECT_STORE_TIME: Duration = Duration::from_secs(60);
+
+// ── Databases ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// Connections to the platform database.
+pub const PLATFORM_CONNECTIONS: u32 = 8;
+/// Connections to TimescaleDB, besides the writer's lanes.
+pub const TIMESCALE_CONNECTIONS: u32 = 8;
+/// How long a request waits for a free connection before it is told that the database is away.
+pub const ACQUIRE_TIME: Duration = Duration::from_secs(3);
+/// How long one statement may run before the database stops it.
+pub const STATEMENT_TIME: Duration = Duration::from_secs(25);
+/// Entries of the series dictionary that are kept in memory, about 200 bytes each.
+pub const SERIES_CACHED: usize = 500_000;
+
+// ── The writer ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// Lanes: database connections that store batches from Kafka side by side.
+pub const WRITER_LANES: usize = 4;
+/// Readings that a lane gathers before it flushes.
+pub const FLUSH_READINGS: usize = 10_000;
+/// Bytes of messages that a lane gathers before it flushes.
+pub const FLUSH_BYTES: usize = 8 << 20;
+/// The age of the oldest message at which a lane flushes whatever it has.
+pub const FLUSH_AGE: Duration = Duration::from_millis(200);
+/// Messages between the consumer and a lane, each lane; beyond it the partition is paused.
+pub const LANE_QUEUE: usize = 20_000;
+/// Bytes that librdkafka may hold for all partitions together, in KiB.
+pub const KAFKA_QUEUE_KIB: usize = 65_536;
+/// The longest wait between two tries while the database is away.
+pub const RETRY_WAIT: Duration = Duration::from_secs(5);
+/// How long a soft stop may take to drain lanes and requests before the hard one.
+pub const DRAIN_TIME: Duration = Duration::from_secs(20);
+
+// ── Guests ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// Time of one guest call, wall clock. CPU time cannot exceed it, since a guest has one thread.
+pub const GUEST_TIME: Duration = Duration::from_millis(1_000);
+/// The epoch ticker's period: a loop is stopped within one tick of its deadline.
+pub const GUEST_TICK: Duration = Duration::from_millis(10);
+/// Linear memory of one instance, summed over its memories, in bytes.
+pub const GUEST_MEMORY_BYTES: usize = 64 << 20;
+/// Elements of all tables of one instance together.
+pub const GUEST_TABLE_ELEMENTS: usize = 20_000;
+/// Instances of all tenants that run at once, and slots of the pooling allocator.
+pub const GUEST_INSTANCES: u32 = 32;
+/// Log lines that one call may leave.
+pub const GUEST_LOG_LINES: usize = 100;
+/// Bytes of log that one call may leave.
+pub const GUEST_LOG_BYTES: usize = 16 << 10;
+/// Length of a reason that a guest gives, in bytes; the rest is cut.
+pub const GUEST_REASON_BYTES: usize = 1_024;
+/// Bytes that a guest's answer may take on the host, a call: a little above what a full batch of refusals needs.
+pub const GUEST_OUTPUT_BYTES: usize = 8 << 20;
+/// Rows that a guest may derive from one batch, as a multiple of the batch's own rows.
+pub const GUEST_DERIVED_FACTOR: usize = 4;
+/// Configuration of one validator, in bytes of JSON.
+pub const GUEST_CONFIG_BYTES: usize = 64 << 10;
+/// Validators of one chain.
+pub const CHAIN_LENGTH: usize = 16;
+/// Time to compile one module, in a process of its own.
+pub const COMPILE_TIME: Duration = Duration::from_secs(20);
+/// Memory to compile one module, in a process of its own, in bytes.
+pub const COMPILE_MEMORY_BYTES: u64 = 2 << 30;
+/// Faults in a row (trap, limit) that open a validator's breaker.
+pub const BREAKER_FAULTS: u32 = 5;
+/// How long an open breaker stays open before one batch is tried again.
+pub const BREAKER_REST: Duration = Duration::from_secs(10);
+/// Compiled modules that are kept in memory, all tenants together.
+pub const MODULES_CACHED: usize = 256;
+
+// ── Schemas and policies ────────────────────────────────────────────────────────────────────────────────────────────
+
+/// A JSON Schema's definition, in bytes.
+pub const SCHEMA_BYTES: usize = 64 << 10;
+/// Nesting of a JSON Schema.
+pub const SCHEMA_DEPTH: usize = 32;
+/// Paths through a schema's references: 22 doubling levels of `allOf` take 70 ms a validation, this bound stops them at 13.
+pub const SCHEMA_PATHS: u64 = 10_000;
+/// Compiled schemas that are kept in memory.
+pub const SCHEMAS_CACHED: usize = 1_024;
+/// One policy file, in bytes.
+pub const POLICY_FILE_BYTES: u64 = 16 << 20;
+/// Rules of all policy files together.
+pub const POLICY_RULES: usize = 200_000;
+/// How long the files must be quiet before they are read again, so that several changed together are one change.
+pub const POLICY_QUIET: Duration = Duration::from_millis(200);
+/// Decisions that are kept for one tenant.
+pub const DECISIONS_CACHED: usize = 10_000;

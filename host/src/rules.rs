@@ -1,0 +1,95 @@
+//! What a batch must pass: the rules of a topic, as the catalogue has them and the deciders apply them.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::model::{ErrorStrategy, WriteMode};
+
+/// The rules for the readings of one topic, or of none. Immutable: a change of the catalogue makes new ones.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// The topic; `None` for readings that came by HTTP and name none.
+    pub topic: Option<Arc<str>>,
+    /// How rows meet rows that are already stored.
+    pub mode: WriteMode,
+    /// What becomes of readings that cannot be decoded or that the schema refuses.
+    pub strategy: ErrorStrategy,
+    /// The JSON Schema that each reading must satisfy.
+    pub schema: Option<SchemaVersion>,
+    /// The validators, in the order in which readings pass them.
+    pub chain: Arc<[Step]>,
+    /// Names this state of the rules in the ledger: schema version and module digests.
+    pub revision: Arc<str>,
+}
+
+impl Rules {
+    /// The rules for readings without a topic: no schema, no validators.
+    pub fn without_topic() -> Self {
+        Self {
+            topic: None,
+            mode: WriteMode::Upsert,
+            strategy: ErrorStrategy::Quarantine,
+            schema: None,
+            chain: Arc::new([]),
+            revision: "".into(),
+        }
+    }
+}
+
+/// One immutable version of a JSON Schema.
+#[derive(Clone, Debug)]
+pub struct SchemaVersion {
+    /// Its id, by which compiled schemas are cached.
+    pub id: Uuid,
+    /// Name and version for people, such as `room@3`.
+    pub label: Arc<str>,
+    /// The JSON Schema itself, as text.
+    pub definition: Arc<str>,
+}
+
+/// A validator's place in a chain: which module runs, with what.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The validator.
+    pub validator: Uuid,
+    /// Its name, for people.
+    pub name: Arc<str>,
+    /// The module's version that is active.
+    pub version: i32,
+    /// SHA-256 of the component's bytes.
+    pub digest: Digest,
+    /// Its configuration, as JSON text; `{}` where it has none.
+    pub config: Arc<str>,
+    /// What becomes of readings that it refuses or fails on.
+    pub strategy: ErrorStrategy,
+}
+
+/// SHA-256 of a module's bytes: its identity everywhere.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest(pub [u8; 32]);
+
+impl Digest {
+    /// The digest of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        use sha2::Digest as _;
+        Self(sha2::Sha256::digest(bytes).into())
+    }
+
+    /// A digest as the database has it; `None` where it has not 32 bytes.
+    pub fn from_slice(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+}
+
+impl std::fmt::Display for Digest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl std::fmt::Debug for Digest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self}")
+    }
+}
