@@ -14,7 +14,9 @@ use bytes::Bytes;
 use crate::model::ErrorStrategy;
 
 /// How far a value can be trusted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Quality {
     /// Nothing speaks against it.
@@ -403,7 +405,7 @@ impl Batch {
     ///
     /// A refusal's strategy decides; the two exceptions are those of the contract: a *failed* check is never stored as suspect but
     /// quarantined, and what could not be read has no value to flag.
-    pub fn settle(&self) -> Result<Vec<Fate>, Stopped> {
+    pub fn settle(&self) -> Result<Vec<Fate>, Box<Stopped>> {
         self.readings
             .iter()
             .map(|reading| match &reading.verdict {
@@ -416,7 +418,7 @@ impl Batch {
                         Ok(Fate::Quarantine(refusal.clone()))
                     }
                     ErrorStrategy::Flag => Ok(Fate::Store(reading.quality.max(Quality::Suspect))),
-                    ErrorStrategy::Stop => Err(Stopped { source: reading.source.clone(), refusal: refusal.clone() }),
+                    ErrorStrategy::Stop => Err(Box::new(Stopped { source: reading.source.clone(), refusal: refusal.clone() })),
                 },
             })
             .collect()

@@ -45,7 +45,7 @@ pub const READING_VALUES: usize = 1_000;
 /// The largest integer that an f64 holds exactly, 2^53; beyond it a number is refused, not rounded.
 pub const EXACT_INTEGER: u64 = 1 << 53;
 /// How far ahead of now a reading may lie: a device with a broken clock must not create a chunk for each year to 9999.
-pub const READING_AHEAD: Duration = Duration::from_secs(366 * 24 * 3600);
+pub const READING_AHEAD: Duration = Duration::from_hours(366 * 24);
 
 // ── Object store ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -56,7 +56,7 @@ pub const OBJECT_PARTS_AT_ONCE: usize = 4;
 /// An object's name, in bytes, as S3 has it.
 pub const OBJECT_NAME_BYTES: usize = 1_024;
 /// How long a call to the object store may take; a part of 8 MiB over a slow line included.
-pub const OBJECT_STORE_TIME: Duration = Duration::from_secs(60);
+pub const OBJECT_STORE_TIME: Duration = Duration::from_mins(1);
 
 // ── Databases ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -93,7 +93,7 @@ pub const DRAIN_TIME: Duration = Duration::from_secs(20);
 // ── Guests ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /// Time of one guest call, wall clock. CPU time cannot exceed it, since a guest has one thread.
-pub const GUEST_TIME: Duration = Duration::from_millis(1_000);
+pub const GUEST_TIME: Duration = Duration::from_secs(1);
 /// The epoch ticker's period: a loop is stopped within one tick of its deadline.
 pub const GUEST_TICK: Duration = Duration::from_millis(10);
 /// Linear memory of one instance, summed over its memories, in bytes.

@@ -1,0 +1,39 @@
+//! The extractor that authenticates: a handler that takes a [`Caller`] cannot run without one.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::header;
+use axum::http::request::Parts;
+
+use super::App;
+use super::reply::{Problem, REQUEST_ID};
+use crate::error::{Error, Kind};
+use crate::model::Caller;
+
+impl FromRequestParts<App> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
+        let request_id = REQUEST_ID.try_with(Arc::clone).unwrap_or_else(|_| "".into());
+        let tenant = match parts.headers.get("x-tenant").map(|value| value.to_str()) {
+            None => None,
+            Some(Ok(tenant)) => Some(tenant),
+            Some(Err(_)) => {
+                return Err(Error::malformed("`X-Tenant` is not a tenant's name.").at("X-Tenant", "not ASCII").into());
+            }
+        };
+        Ok(app.gate.identify(bearer(parts)?, tenant, request_id).await?)
+    }
+}
+
+/// The credential of `Authorization: Bearer …`.
+fn bearer(parts: &Parts) -> Result<&str, Error> {
+    let missing = || Error::new(Kind::Unauthenticated, "Send `Authorization: Bearer <token>`; this request has no credentials.");
+    let value = parts.headers.get(header::AUTHORIZATION).ok_or_else(missing)?;
+    let value = value.to_str().map_err(|_| missing())?;
+    match value.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty() => Ok(token.trim()),
+        _ => Err(missing()),
+    }
+}
