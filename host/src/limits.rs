@@ -145,3 +145,8 @@ pub const POLICY_RULES: usize = 200_000;
 pub const POLICY_QUIET: Duration = Duration::from_millis(200);
 /// Decisions that are kept for one tenant.
 pub const DECISIONS_CACHED: usize = 10_000;
+
+// ── Credentials ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// The least length of a bootstrap token, in characters; Weir's own tokens have 256 random bits.
+pub const BOOTSTRAP_TOKEN_CHARACTERS: usize = 16;

@@ -1,1 +1,480 @@
-//! Not written yet.
+//! Every setting: its key in the TOML file, its name in the environment, its default, its check.
+//!
+//! Defaults, then the file, then the environment; the environment wins. The names of the platform that Weir replaces work as they
+//! are. A wrong setting is an error of one line that names it, and so is a `WEIR_…` variable that nobody knows, since it is most
+//! likely a known one mistyped.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use config::{Config, File, FileFormat};
+use serde::Deserialize;
+
+use crate::limits;
+
+/// One setting, for the loader and for the reference that `weir settings` prints.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Its key in the file.
+    pub key: &'static str,
+    /// Its name in the environment.
+    pub environment: &'static str,
+    /// Its default as text; `None` where it has none.
+    pub default: Option<&'static str>,
+    /// What it does.
+    pub about: &'static str,
+}
+
+/// Variables that begin with `WEIR_` and are not settings: they are read before the settings, or by `weir dev` and the tests alone.
+const OTHERS: &[&str] = &["WEIR_CONFIG", "WEIR_DATA", "WEIR_DEV_KAFKA_PORT", "WEIR_CACHE", "WEIR_LOG"];
+
+macro_rules! settings {
+    ($($key:literal $environment:literal $default:expr, $about:literal;)*) => {
+        /// Every setting, in the order of the reference.
+        pub const SETTINGS: &[Setting] =
+            &[$(Setting { key: $key, environment: $environment, default: $default, about: $about }),*];
+    };
+}
+
+settings! {
+    "role" "WEIR_ROLE" Some("all"), "Which part runs: `api`, `writer` or `all`.";
+    "policies" "WEIR_POLICIES" Some("policies"), "The folder of policy files.";
+    "bootstrap_token" "WEIR_BOOTSTRAP_TOKEN" None, "On an empty platform database only: the API token of the first administrator, of tenant `default`. At least 16 characters.";
+    "log_format" "WEIR_LOG_FORMAT" Some("json"), "`json` or `text`. What is logged is chosen by `WEIR_LOG`, such as `info,weir=debug`.";
+    "http.host" "HOST" Some("0.0.0.0"), "The address that HTTP listens on.";
+    "http.port" "PORT" Some("3010"), "The port that HTTP listens on; 0 takes a free one.";
+    "platform.url" "DATABASE_URL_PLATFORM" None, "The platform database, `postgres://user:password@host:port/name`.";
+    "platform.connections" "WEIR_PLATFORM_CONNECTIONS" Some("8"), "Connections to the platform database.";
+    "timescale.url" "DATABASE_URL_TIMESCALE" None, "The database of readings, `postgres://…`; with TimescaleDB or without.";
+    "timescale.connections" "WEIR_TIMESCALE_CONNECTIONS" Some("8"), "Connections to the database of readings, besides the writer's lanes.";
+    "storage.url" "WEIR_STORAGE_URL" None, "Where objects lie: `fs:///folder` or `s3://bucket`. Without it, bucket `weir` at MINIO_ENDPOINT.";
+    "storage.endpoint" "MINIO_ENDPOINT" None, "Host of the S3 service, or its whole URL.";
+    "storage.port" "MINIO_PORT" Some("9000"), "Port of the S3 service, where the endpoint is a host.";
+    "storage.use_ssl" "MINIO_USE_SSL" Some("false"), "Whether the S3 service speaks TLS, where the endpoint is a host.";
+    "storage.region" "WEIR_STORAGE_REGION" Some("us-east-1"), "Region of the S3 service.";
+    "storage.access_key" "MINIO_ACCESS_KEY" None, "Access key of the S3 service.";
+    "storage.secret_key" "MINIO_SECRET_KEY" None, "Secret key of the S3 service.";
+    "kafka.brokers" "KAFKA_BROKERS" None, "Kafka's bootstrap servers, `host:port,host:port`. Without them nothing is consumed.";
+    "kafka.topics" "KAFKA_TOPICS" None, "Consume only these topics of the catalogue, separated by commas. Without it, all that are marked `ingest`.";
+    "kafka.group_id" "KAFKA_GROUP_ID" Some("weir"), "The consumer group.";
+    "kafka.group_instance_id" "WEIR_KAFKA_GROUP_INSTANCE_ID" None, "A fixed name of this replica in the group, so that its restart moves no partition.";
+    "kafka.session_timeout_ms" "WEIR_KAFKA_SESSION_TIMEOUT_MS" Some("10000"), "How long a silent replica keeps its partitions.";
+    "kafka.log_id" "WEIR_KAFKA_LOG_ID" None, "Names the cluster's log in stored positions in place of the broker's cluster id.";
+    "kafka.offset_out_of_range" "WEIR_KAFKA_OFFSET_OUT_OF_RANGE" Some("stop"), "What to do where a stored position is no longer in the log: `stop` the partition, or go on at `earliest` or `latest`. It is reported either way.";
+    "writer.lanes" "WEIR_WRITER_LANES" Some("4"), "Database connections that store batches from Kafka side by side.";
+    "writer.flush_readings" "WEIR_WRITER_FLUSH_READINGS" Some("10000"), "Readings that a lane gathers before it stores them.";
+    "writer.flush_bytes" "WEIR_WRITER_FLUSH_BYTES" Some("8388608"), "Bytes of messages that a lane gathers before it stores them.";
+    "writer.flush_age_ms" "WEIR_WRITER_FLUSH_AGE_MS" Some("200"), "Age of the oldest message at which a lane stores what it has.";
+    "guest.time_ms" "WEIR_GUEST_TIME_MS" Some("1000"), "Time of one call of a module.";
+    "guest.memory_bytes" "WEIR_GUEST_MEMORY_BYTES" Some("67108864"), "Memory of one instance of a module.";
+    "guest.instances" "WEIR_GUEST_INSTANCES" Some("32"), "Instances that run at once, all tenants together.";
+}
+
+/// Which part of Weir runs in this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// HTTP and the writer.
+    All,
+    /// HTTP alone.
+    Api,
+    /// The writer alone, with HTTP for health and metrics only.
+    Writer,
+}
+
+impl Role {
+    /// True where this process consumes from Kafka.
+    pub fn writes(self) -> bool {
+        matches!(self, Self::All | Self::Writer)
+    }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// What to do where a stored position is no longer in Kafka's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OffsetOutOfRange {
+    /// Hold the partition until somebody decides.
+    Stop,
+    /// Go on at the oldest message.
+    Earliest,
+    /// Go on at the next new message.
+    Latest,
+}
+
+/// A value that must not be printed.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret.
+    pub fn new(secret: impl Into<String>) -> Self {
+        Self(secret.into())
+    }
+
+    /// The secret itself.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// HTTP.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    /// The address to listen on.
+    pub host: String,
+    /// The port to listen on.
+    pub port: u16,
+}
+
+/// A PostgreSQL database.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    /// Where it is, with its credentials.
+    pub url: Secret,
+    /// Connections to it.
+    pub connections: u32,
+}
+
+/// The object store.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Storage {
+    /// `fs:///folder` or `s3://bucket`.
+    pub url: Option<String>,
+    /// Host or URL of the S3 service.
+    pub endpoint: Option<String>,
+    /// Its port, where the endpoint is a host.
+    pub port: u16,
+    /// Whether it speaks TLS, where the endpoint is a host.
+    pub use_ssl: bool,
+    /// Its region.
+    pub region: String,
+    /// Its access key.
+    pub access_key: Option<Secret>,
+    /// Its secret key.
+    pub secret_key: Option<Secret>,
+}
+
+/// Where objects lie, read from [`Storage`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A folder of this machine.
+    Folder(PathBuf),
+    /// A bucket of an S3 service.
+    S3 {
+        /// The bucket.
+        bucket: String,
+        /// The service's URL.
+        endpoint: String,
+    },
+}
+
+impl Storage {
+    /// Where objects lie.
+    pub fn place(&self) -> Result<Place, Mistake> {
+        let url = self.url.as_deref().unwrap_or("s3://weir");
+        if let Some(folder) = url.strip_prefix("fs://") {
+            if !folder.starts_with('/') {
+                return Err(Mistake::of("storage.url", "write a whole path, as in `fs:///var/lib/weir`"));
+            }
+            return Ok(Place::Folder(folder.into()));
+        }
+        let Some(bucket) = url.strip_prefix("s3://").map(|rest| rest.trim_end_matches('/')).filter(|bucket| !bucket.is_empty())
+        else {
+            return Err(Mistake::of("storage.url", "write `fs:///folder` or `s3://bucket`"));
+        };
+        let Some(endpoint) = self.endpoint.as_deref() else {
+            return Err(Mistake::of("storage.endpoint", "is needed for `s3://…`; or set WEIR_STORAGE_URL to `fs:///folder`"));
+        };
+        let endpoint = if endpoint.contains("://") {
+            endpoint.to_owned()
+        } else {
+            format!("{}://{endpoint}:{}", if self.use_ssl { "https" } else { "http" }, self.port)
+        };
+        Ok(Place::S3 { bucket: bucket.to_owned(), endpoint })
+    }
+}
+
+/// Kafka.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kafka {
+    /// Bootstrap servers; none means that nothing is consumed.
+    pub brokers: Option<String>,
+    /// Consume only these topics.
+    pub topics: Option<String>,
+    /// The consumer group.
+    pub group_id: String,
+    /// A fixed name of this replica in the group.
+    pub group_instance_id: Option<String>,
+    /// How long a silent replica keeps its partitions, in milliseconds.
+    pub session_timeout_ms: u32,
+    /// Names the cluster's log in place of the broker's cluster id.
+    pub log_id: Option<String>,
+    /// What to do where a stored position is no longer in the log.
+    pub offset_out_of_range: OffsetOutOfRange,
+}
+
+/// The writer.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WriterSettings {
+    /// Database connections that store batches side by side.
+    pub lanes: usize,
+    /// Readings that a lane gathers.
+    pub flush_readings: usize,
+    /// Bytes that a lane gathers.
+    pub flush_bytes: usize,
+    /// Age of the oldest gathered message, in milliseconds.
+    pub flush_age_ms: u64,
+}
+
+impl WriterSettings {
+    /// Age of the oldest gathered message at which a lane flushes.
+    pub fn flush_age(&self) -> Duration {
+        Duration::from_millis(self.flush_age_ms)
+    }
+}
+
+/// Tenants' modules.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GuestSettings {
+    /// Time of one call, in milliseconds.
+    pub time_ms: u64,
+    /// Memory of one instance, in bytes.
+    pub memory_bytes: usize,
+    /// Instances that run at once.
+    pub instances: u32,
+}
+
+/// All settings of one process.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Which part runs.
+    pub role: Role,
+    /// The folder of policy files.
+    pub policies: PathBuf,
+    /// The first administrator's token.
+    pub bootstrap_token: Option<Secret>,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// HTTP.
+    pub http: Http,
+    /// The platform database.
+    pub platform: Database,
+    /// The database of readings.
+    pub timescale: Database,
+    /// The object store.
+    pub storage: Storage,
+    /// Kafka.
+    pub kafka: Kafka,
+    /// The writer.
+    pub writer: WriterSettings,
+    /// Tenants' modules.
+    pub guest: GuestSettings,
+}
+
+/// A setting that stops the start: one line that names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake(String);
+
+impl Mistake {
+    fn of(key: &str, problem: impl fmt::Display) -> Self {
+        let environment = SETTINGS.iter().find(|setting| setting.key == key).map_or("", |setting| setting.environment);
+        Self(format!("setting `{key}` (environment {environment}): {problem}"))
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Mistake {}
+
+impl Settings {
+    /// The settings of this process: `file` if given (else the one that `WEIR_CONFIG` names), and `environment` over it.
+    pub fn load(file: Option<&Path>, environment: &BTreeMap<String, String>) -> Result<Self, Mistake> {
+        if let Some(unknown) = environment.keys().find(|name| is_unknown(name)) {
+            return Err(Mistake(format!("environment {unknown}: Weir has no such setting{}", nearest(unknown))));
+        }
+        let mut builder = Config::builder();
+        let wrong = |error: config::ConfigError| Mistake(one_line(&error.to_string()));
+        for setting in SETTINGS {
+            if let Some(default) = setting.default {
+                builder = builder.set_default(setting.key, default).map_err(wrong)?;
+            }
+        }
+        let file = file.map(Path::to_path_buf).or_else(|| environment.get("WEIR_CONFIG").map(PathBuf::from));
+        if let Some(file) = file {
+            builder = builder.add_source(File::from(file).format(FileFormat::Toml).required(true));
+        }
+        for setting in SETTINGS {
+            let value = environment.get(setting.environment).filter(|value| !value.is_empty());
+            builder = builder.set_override_option(setting.key, value.cloned()).map_err(wrong)?;
+        }
+        let loaded = builder.build().map_err(wrong)?;
+        for key in ["platform.url", "timescale.url"] {
+            let url =
+                loaded.get_string(key).map_err(|_| Mistake::of(key, "is needed: `postgres://user:password@host:port/name`"))?;
+            if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+                return Err(Mistake::of(key, "must begin with `postgres://`"));
+            }
+        }
+        let settings: Self = loaded.try_deserialize().map_err(|error| named(&error))?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    fn check(&self) -> Result<(), Mistake> {
+        let within = |key, value: u64, least: u64, most: u64| {
+            if (least..=most).contains(&value) {
+                Ok(())
+            } else {
+                Err(Mistake::of(key, format!("must lie from {least} to {most}, not {value}")))
+            }
+        };
+        within("platform.connections", self.platform.connections.into(), 2, 1_000)?;
+        within("timescale.connections", self.timescale.connections.into(), 2, 1_000)?;
+        within("writer.lanes", self.writer.lanes as u64, 1, 64)?;
+        within("writer.flush_readings", self.writer.flush_readings as u64, 1, 1_000_000)?;
+        within("writer.flush_bytes", self.writer.flush_bytes as u64, 1 << 10, 1 << 30)?;
+        within("writer.flush_age_ms", self.writer.flush_age_ms, 1, 60_000)?;
+        within("kafka.session_timeout_ms", self.kafka.session_timeout_ms.into(), 1_000, 3_600_000)?;
+        within("guest.time_ms", self.guest.time_ms, 10, 60_000)?;
+        within("guest.memory_bytes", self.guest.memory_bytes as u64, 1 << 20, 1 << 30)?;
+        within("guest.instances", self.guest.instances.into(), 1, 1_000)?;
+        if self.bootstrap_token.as_ref().is_some_and(|token| token.reveal().len() < limits::BOOTSTRAP_TOKEN_CHARACTERS) {
+            return Err(Mistake::of(
+                "bootstrap_token",
+                format!("must have at least {} characters", limits::BOOTSTRAP_TOKEN_CHARACTERS),
+            ));
+        }
+        self.storage.place().map(drop)
+    }
+}
+
+fn is_unknown(name: &str) -> bool {
+    let known = |name: &str| OTHERS.contains(&name) || SETTINGS.iter().any(|setting| setting.environment == name);
+    name.starts_with("WEIR_") && !name.starts_with("WEIR_TEST_") && !known(name)
+}
+
+/// The known name that shares the longest beginning with a mistyped one.
+fn nearest(unknown: &str) -> String {
+    let shared = |name: &str| name.bytes().zip(unknown.bytes()).take_while(|(a, b)| a == b).count();
+    let names = SETTINGS.iter().map(|setting| setting.environment);
+    names.max_by_key(|name| shared(name)).map_or_else(String::new, |name| format!("; did you mean {name}?"))
+}
+
+/// The library's error with the environment's name of the setting beside its key.
+fn named(error: &config::ConfigError) -> Mistake {
+    let text = one_line(&error.to_string());
+    match SETTINGS.iter().find(|setting| text.contains(&format!("`{}`", setting.key))) {
+        Some(setting) => Mistake(format!("setting `{}` (environment {}): {text}", setting.key, setting.environment)),
+        None => Mistake(format!("settings: {text}")),
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let least = [
+            ("DATABASE_URL_PLATFORM", "postgres://localhost/platform"),
+            ("DATABASE_URL_TIMESCALE", "postgres://localhost/readings"),
+            ("WEIR_STORAGE_URL", "fs:///tmp/objects"),
+        ];
+        least.iter().chain(pairs).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn mistake(pairs: &[(&str, &str)]) -> String {
+        Settings::load(None, &environment(pairs)).expect_err("this setting is wrong").to_string()
+    }
+
+    #[test]
+    fn defaults_hold_where_nothing_is_said() {
+        let settings = Settings::load(None, &environment(&[])).expect("the least settings suffice");
+        assert_eq!(settings.http.port, 3010);
+        assert_eq!(settings.role, Role::All);
+        assert_eq!(settings.writer.flush_readings, limits::FLUSH_READINGS);
+        assert_eq!(settings.writer.lanes, limits::WRITER_LANES);
+        assert_eq!(settings.guest.memory_bytes, limits::GUEST_MEMORY_BYTES);
+        assert_eq!(settings.guest.time_ms, u64::try_from(limits::GUEST_TIME.as_millis()).expect("small"));
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("weir.toml");
+        std::fs::write(&file, "[http]\nport = 4000\nhost = \"127.0.0.1\"\n").expect("written");
+        let settings = Settings::load(Some(&file), &environment(&[("PORT", "5000")])).expect("both are sound");
+        assert_eq!((settings.http.port, settings.http.host.as_str()), (5000, "127.0.0.1"));
+    }
+
+    #[test]
+    fn a_wrong_setting_is_one_line_that_names_it() {
+        for (name, value) in [
+            ("PORT", "http"),
+            ("PORT", "70000"),
+            ("WEIR_ROLE", "reader"),
+            ("WEIR_WRITER_LANES", "0"),
+            ("WEIR_BOOTSTRAP_TOKEN", "short"),
+            ("WEIR_STORAGE_URL", "ftp://x"),
+            ("DATABASE_URL_PLATFORM", "mysql://x"),
+            ("WEIR_POLICY", "x"),
+        ] {
+            let mistake = mistake(&[(name, value)]);
+            assert!(mistake.contains(name), "{name}={value}: {mistake}");
+            assert_eq!(mistake.lines().count(), 1, "{mistake}");
+        }
+    }
+
+    #[test]
+    fn a_mistyped_variable_is_answered_with_the_nearest_name() {
+        assert!(mistake(&[("WEIR_POLICYS", "x")]).contains("did you mean WEIR_POLICIES?"));
+    }
+
+    #[test]
+    fn an_unknown_key_of_the_file_is_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("weir.toml");
+        std::fs::write(&file, "[http]\nprot = 4000\n").expect("written");
+        let mistake = Settings::load(Some(&file), &environment(&[])).expect_err("prot is no setting").to_string();
+        assert!(mistake.contains("prot"), "{mistake}");
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let settings = Settings::load(None, &environment(&[("MINIO_SECRET_KEY", "hunter22")])).expect("sound");
+        assert!(!format!("{settings:?}").contains("hunter22"));
+    }
+}

@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tracing::Instrument as _;
@@ -15,7 +14,7 @@ use utoipa::openapi::{OpenApi, RefOr};
 use uuid::Uuid;
 
 use super::App;
-use super::reply::{Problem, REQUEST_ID};
+use super::reply::{self, Problem, REQUEST_ID};
 use crate::error::{Error, Kind};
 use crate::limits;
 use crate::vitals::RequestLabels;
@@ -125,19 +124,8 @@ pub(super) async fn not_modified(request: Request, next: Next) -> Response {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let known = request.headers().get(header::IF_NONE_MATCH).filter(|_| reads).cloned();
     let response = next.run(request).await;
-    let Some(known) = known else { return response };
-    let Some(etag) = response.headers().get(header::ETAG).filter(|_| response.status() == StatusCode::OK) else {
-        return response;
-    };
-    let same = known.to_str().is_ok_and(|known| {
-        known.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/").as_bytes() == etag.as_bytes())
-    });
-    if !same {
-        return response;
+    match known {
+        Some(known) => reply::unless_known(&known, response),
+        None => response,
     }
-    let (mut parts, _) = response.into_parts();
-    parts.status = StatusCode::NOT_MODIFIED;
-    parts.headers.remove(header::CONTENT_LENGTH);
-    parts.headers.remove(header::CONTENT_TYPE);
-    Response::from_parts(parts, Body::empty())
 }

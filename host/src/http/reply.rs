@@ -173,6 +173,29 @@ fn timestamp() -> String {
     rfc3339(SystemClock.now())
 }
 
+/// 304 in place of a 200 whose `ETag` is among those that the client says it has.
+pub(super) fn unless_known(known: &HeaderValue, response: axum::response::Response) -> axum::response::Response {
+    let same = response.status() == StatusCode::OK
+        && response.headers().get(header::ETAG).zip(known.to_str().ok()).is_some_and(|(etag, known)| {
+            let mut tags = known.split(',').map(str::trim);
+            tags.any(|tag| tag == "*" || tag.trim_start_matches("W/").as_bytes() == etag.as_bytes())
+        });
+    if !same {
+        return response;
+    }
+    let (mut parts, _) = response.into_parts();
+    parts.status = StatusCode::NOT_MODIFIED;
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.remove(header::CONTENT_TYPE);
+    axum::response::Response::from_parts(parts, Body::empty())
+}
+
+/// The answer of a health check: 503 where the API cannot work, so that a balancer turns elsewhere.
+pub(super) fn health<T: Serialize>(works: bool, body: T) -> axum::response::Response {
+    let status = if works { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, axum::Json(body)).into_response()
+}
+
 /// An [`Error`] on its way out.
 #[derive(Debug)]
 pub struct Problem(pub Error);

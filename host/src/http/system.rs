@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::App;
-use super::reply::{Problem, Reply, ok, rfc3339};
+use super::reply::{self, Problem, Reply, ok, rfc3339};
 use crate::error::{Error, Kind};
 use crate::gate::health::{Health, Overall};
 
@@ -35,7 +35,6 @@ pub struct HealthBody {
     responses((status = 200, body = HealthBody), (status = 503, body = HealthBody)))]
 pub(super) async fn health(State(app): State<App>) -> Response {
     let Health { overall, services, now } = app.gate.health().await;
-    let status = if overall == Overall::Unhealthy { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     let body = HealthBody {
         status: overall.as_str(),
         services: services.iter().map(|(name, report)| (*name, report.standing.as_str())).collect(),
@@ -46,7 +45,7 @@ pub(super) async fn health(State(app): State<App>) -> Response {
             .collect(),
         timestamp: rfc3339(now),
     };
-    (status, axum::Json(body)).into_response()
+    reply::health(overall != Overall::Unhealthy, body)
 }
 
 /// The process runs.
