@@ -1,0 +1,38 @@
+# The commands of everyday. `make help` lists them.
+
+ARGS ?=
+TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+
+.PHONY: help run test guests fmt lint deny services-clean
+
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Install what is missing, build, and start `weir dev` on port 3010 (ARGS="--fresh" starts over)
+	@scripts/install dev
+	@echo "· building the sample validators" >&2
+	@scripts/guests >/dev/null
+	@echo "· building Weir (5 minutes the first time)" >&2
+	@cargo build --profile local --locked --bin weir
+	@exec "$(TARGET)/local/weir" dev --guests "$(TARGET)/guests" $(ARGS)
+
+test: ## Start the real services, build the guests, run every test (ARGS="name" runs those whose name has it)
+	@scripts/test $(ARGS)
+
+guests: ## Build the sample guests into components
+	@scripts/guests
+
+fmt: ## Format all Rust code
+	@cargo fmt --all
+	@cargo fmt --all --manifest-path validators/Cargo.toml
+
+lint: ## Clippy on host, tests and guests; warnings are errors
+	@cargo clippy --workspace --all-targets --locked -- -D warnings
+	@cargo clippy --manifest-path validators/Cargo.toml --workspace --locked -- -D warnings
+
+deny: ## Check licences, bans and sources of all dependencies
+	@command -v cargo-deny >/dev/null || cargo install cargo-deny --locked
+	@cargo deny --all-features check licenses bans sources
+
+services-clean: ## Remove what scripts/services keeps in its cache (it will be built again)
+	@rm -rf "$${WEIR_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/weir}"
