@@ -246,6 +246,17 @@ impl Batch {
         }
     }
 
+    /// Gives what the decoder refused its topic's strategy, which the decoder does not know.
+    pub fn unreadable_follow(&mut self, strategy: ErrorStrategy) {
+        for reading in &mut self.readings {
+            if let Verdict::Refused(refusal) = &mut reading.verdict
+                && refusal.by == Refuser::Decoder
+            {
+                refusal.strategy = strategy;
+            }
+        }
+    }
+
     /// Marks a reading as suspect, unless it was refused.
     pub fn suspect(&mut self, reading: u32) {
         let verdict = &mut self.readings[reading as usize].verdict;
@@ -403,24 +414,88 @@ pub struct Stopped {
 impl Batch {
     /// What becomes of each reading, in their order, or the refusal that stops the topic.
     ///
-    /// A refusal's strategy decides; the two exceptions are those of the contract: a *failed* check is never stored as suspect but
-    /// quarantined, and what could not be read has no value to flag.
-    pub fn settle(&self) -> Result<Vec<Fate>, Box<Stopped>> {
-        self.readings
-            .iter()
-            .map(|reading| match &reading.verdict {
-                Verdict::Accepted => Ok(Fate::Store(reading.quality)),
-                Verdict::Suspect => Ok(Fate::Store(reading.quality.max(Quality::Suspect))),
-                Verdict::Refused(refusal) => match refusal.strategy {
-                    ErrorStrategy::Reject => Ok(Fate::Reject(refusal.clone())),
-                    ErrorStrategy::Quarantine => Ok(Fate::Quarantine(refusal.clone())),
-                    ErrorStrategy::Flag if refusal.fault || refusal.by == Refuser::Decoder => {
-                        Ok(Fate::Quarantine(refusal.clone()))
-                    }
-                    ErrorStrategy::Flag => Ok(Fate::Store(reading.quality.max(Quality::Suspect))),
-                    ErrorStrategy::Stop => Err(Box::new(Stopped { source: reading.source.clone(), refusal: refusal.clone() })),
-                },
-            })
-            .collect()
+    /// A refusal's strategy decides; the exceptions are those of the contract: a *failed* check is never stored as suspect but
+    /// quarantined, what could not be read has no value to flag, and only a topic that is consumed can be stopped: where
+    /// `stoppable` is false, as over HTTP, `stop` refuses.
+    pub fn settle(&self, stoppable: bool) -> Result<Vec<Fate>, Box<Stopped>> {
+        self.readings.iter().map(|reading| settle(reading, stoppable)).collect()
+    }
+}
+
+fn settle(reading: &Reading, stoppable: bool) -> Result<Fate, Box<Stopped>> {
+    let refusal = match &reading.verdict {
+        Verdict::Accepted => return Ok(Fate::Store(reading.quality)),
+        Verdict::Suspect => return Ok(Fate::Store(reading.quality.max(Quality::Suspect))),
+        Verdict::Refused(refusal) => refusal,
+    };
+    match refusal.strategy {
+        ErrorStrategy::Stop if stoppable => Err(Box::new(Stopped { source: reading.source.clone(), refusal: refusal.clone() })),
+        ErrorStrategy::Stop | ErrorStrategy::Reject => Ok(Fate::Reject(refusal.clone())),
+        ErrorStrategy::Flag if !refusal.fault && refusal.by != Refuser::Decoder => {
+            Ok(Fate::Store(reading.quality.max(Quality::Suspect)))
+        }
+        ErrorStrategy::Flag | ErrorStrategy::Quarantine => Ok(Fate::Quarantine(refusal.clone())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(verdict: Verdict) -> Batch {
+        let mut builder = BatchBuilder::new(Some("t".into()));
+        let reading = Reading {
+            raw: Bytes::from_static(b"{}"),
+            source: Source::Http { index: 0 },
+            schema_ref: "".into(),
+            quality: Quality::Good,
+            verdict,
+        };
+        builder.push(reading, "s", 0, [Row { metric: "m", unit: "", value: Value::Number(1.0) }]);
+        builder.build()
+    }
+
+    fn refused(strategy: ErrorStrategy, fault: bool) -> Verdict {
+        let by = Refuser::Validator("v".into());
+        Verdict::Refused(Refusal { by, reason: "no".into(), path: None, fault, strategy })
+    }
+
+    #[test]
+    fn a_failed_check_is_never_stored_as_suspect() {
+        let fates = batch(refused(ErrorStrategy::Flag, true)).settle(true).expect("nothing stops");
+        assert!(matches!(fates[0], Fate::Quarantine(_)));
+        let fates = batch(refused(ErrorStrategy::Flag, false)).settle(true).expect("nothing stops");
+        assert_eq!(fates[0], Fate::Store(Quality::Suspect));
+    }
+
+    #[test]
+    fn stop_stops_a_topic_and_refuses_a_request() {
+        assert!(batch(refused(ErrorStrategy::Stop, false)).settle(true).is_err());
+        let fates = batch(refused(ErrorStrategy::Stop, false)).settle(false).expect("a request has nothing to stop");
+        assert!(matches!(fates[0], Fate::Reject(_)));
+    }
+
+    #[test]
+    fn the_first_refusal_counts() {
+        let mut batch = batch(refused(ErrorStrategy::Reject, false));
+        batch.refuse(
+            0,
+            Refusal { by: Refuser::Policy, reason: "later".into(), path: None, fault: false, strategy: ErrorStrategy::Stop },
+        );
+        let Verdict::Refused(refusal) = &batch.readings()[0].verdict else { panic!("it was refused") };
+        assert_eq!(refusal.reason, "no");
+    }
+
+    #[test]
+    fn a_bool_is_a_number_and_a_text_and_text_is_no_number() {
+        let mut builder = BatchBuilder::new(None);
+        let reading = batch(Verdict::Accepted).readings()[0].clone();
+        let rows = [("on", Value::Bool(true)), ("mode", Value::Text("eco".into())), ("t", Value::Number(2.5))];
+        builder.push(reading, "s", 7, rows.map(|(metric, value)| Row { metric, unit: "", value }));
+        let batch = builder.build();
+        let columns = batch.columns();
+        assert_eq!((columns.value[0], columns.text_of(0)), (1.0, Some("true")));
+        assert!(columns.value[1].is_nan());
+        assert_eq!((columns.text_of(1), columns.text_of(2)), (Some("eco"), None));
     }
 }

@@ -1,7 +1,7 @@
 //! Weir: a storage gateway for IoT platforms. This page is the map; it holds no code.
 //!
-//! Imports go down only, never sideways between the folders of one floor. `tests/tidy.rs` reads the table of ARCHITECTURE.md and
-//! fails, naming the line and both floors, where one goes up.
+//! Imports go down only, never sideways between the folders of one floor. `tests/tidy.rs` holds the same table and fails,
+//! naming the line and both floors, where one goes up.
 //!
 //! | floor | modules | what they are |
 //! |---|---|---|
@@ -10,15 +10,17 @@
 //! | 3 gates | [`gate`] | the straight lines: the only place where deciders meet stores |
 //! | 2 stores | [`platform`], [`timescale`], [`objects`], [`kafka`] | a backend each; public methods take a `Permit` first |
 //! | 1 deciders | [`policy`], [`schema`], [`guest`] | values in, verdicts out; no SQL, HTTP, Kafka or object store |
-//! | 0 nouns | [`batch`], [`model`], [`error`], [`rules`], [`ledger`], [`limits`], [`settings`], [`vitals`] | no I/O, no async, no framework |
+//! | 0 nouns | [`batch`], [`model`], [`error`], [`rules`], [`ledger`], [`limits`], [`paging`], [`settings`], [`turns`], [`vitals`] | no I/O, no async, no framework |
 
 pub mod batch;
 pub mod error;
 pub mod ledger;
 pub mod limits;
 pub mod model;
+pub mod paging;
 pub mod rules;
 pub mod settings;
+pub mod turns;
 pub mod vitals;
 
 pub mod guest;

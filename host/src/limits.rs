@@ -1,6 +1,6 @@
 //! Every bound, with the reason beside the number.
 //!
-//! What an operator may want to move has a setting of the same name in `config.rs`, and the number here is its default.
+//! What an operator may want to move has a setting of the same name in `settings.rs`, and the number here is its default.
 //! The others are bounds of the contract or of safety and are the same everywhere.
 
 use std::time::Duration;
@@ -13,6 +13,8 @@ pub const JSON_BODY_BYTES: usize = 8 << 20;
 pub const READING_BYTES: usize = 1 << 20;
 /// Readings of an NDJSON body that are decided and stored together; PERFORMANCE puts the knee of COPY at 10 k rows.
 pub const BULK_CHUNK_READINGS: usize = 10_000;
+/// Refused readings that the answer to a bulk request lists, about 150 bytes each; it says how many there are in all.
+pub const BULK_REJECTED: usize = 10_000;
 /// A file's body, in bytes: what S3 itself takes in 10,000 parts of 8 MiB is 80 GB, and no upload here should reach it.
 pub const OBJECT_BYTES: u64 = 50 << 30;
 /// A compiled-to-be module, in bytes. A JavaScript guest brings its engine along, about 11 MB.
@@ -21,6 +23,10 @@ pub const MODULE_BYTES: usize = 16 << 20;
 pub const REQUEST_TIME: Duration = Duration::from_secs(30);
 /// How long a streamed body may stay silent before the connection counts as dead.
 pub const BODY_IDLE: Duration = Duration::from_secs(30);
+/// How long a health check waits for a store.
+pub const HEALTH_TIME: Duration = Duration::from_secs(2);
+/// How long a health check's findings are given again to others who ask.
+pub const HEALTH_KEPT: Duration = Duration::from_millis(500);
 /// Connections that may be open at once; each costs a few kB and a file descriptor.
 pub const CONNECTIONS: usize = 4_096;
 /// `Retry-After` where nothing better is known.
@@ -53,10 +59,14 @@ pub const READING_AHEAD: Duration = Duration::from_hours(366 * 24);
 pub const OBJECT_PART_BYTES: usize = 8 << 20;
 /// Parts of one upload that are under way at once.
 pub const OBJECT_PARTS_AT_ONCE: usize = 4;
+/// Uploads of more than one part that may be under way at once, all tenants together: at most 48 MiB of memory each.
+pub const OBJECT_UPLOADS_AT_ONCE: usize = 16;
 /// An object's name, in bytes, as S3 has it.
 pub const OBJECT_NAME_BYTES: usize = 1_024;
 /// How long a call to the object store may take; a part of 8 MiB over a slow line included.
 pub const OBJECT_STORE_TIME: Duration = Duration::from_mins(1);
+/// How long a sign of life of the object store may take.
+pub const OBJECT_PROBE_TIME: Duration = Duration::from_secs(5);
 
 // ── Databases ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -68,6 +78,16 @@ pub const TIMESCALE_CONNECTIONS: u32 = 8;
 pub const ACQUIRE_TIME: Duration = Duration::from_secs(3);
 /// How long one statement may run before the database stops it.
 pub const STATEMENT_TIME: Duration = Duration::from_secs(25);
+/// How long storing one batch may take in all; beyond it the connection counts as dead and the outcome as not known.
+pub const STORE_TIME: Duration = Duration::from_mins(1);
+/// How long a transaction may stand idle before the database ends it: a writer that was stopped in the middle of a batch must not hold
+/// its partitions for longer than that.
+pub const STALLED_TRANSACTION: Duration = Duration::from_secs(10);
+/// Values on one page of readings; beyond it the page ends early, with whole readings. A thousand readings may have a thousand values each.
+pub const PAGE_VALUES: usize = 50_000;
+/// Years that get partitions of their own in plain PostgreSQL, a month each; rows outside them share one, so that no sender can make
+/// tables without end.
+pub const PARTITION_YEARS: std::ops::RangeInclusive<i32> = 2000..=2099;
 /// Entries of the series dictionary that are kept in memory, about 200 bytes each.
 pub const SERIES_CACHED: usize = 500_000;
 
@@ -124,6 +144,18 @@ pub const COMPILE_MEMORY_BYTES: u64 = 2 << 30;
 pub const BREAKER_FAULTS: u32 = 5;
 /// How long an open breaker stays open before one batch is tried again.
 pub const BREAKER_REST: Duration = Duration::from_secs(10);
+/// Modules that are compiled at once, each with the memory below.
+pub const COMPILING: usize = 2;
+/// Compiled code of one module, in bytes; about ten times its bytes at the worst.
+pub const COMPILED_BYTES: u64 = 256 << 20;
+/// Functions of one module; a JavaScript engine has about 20,000.
+pub const MODULE_FUNCTIONS: usize = 100_000;
+/// Locals of one function: 15,000 take 40 s and 2.8 GiB to compile, and toolchains make a few hundred.
+pub const FUNCTION_LOCALS: usize = 5_000;
+/// Calls on one batch of one validator that fails on it: enough to find three bad readings among 10,000 by halving.
+pub const GUEST_CALLS: u32 = 100;
+/// Tenants whose turns are remembered, about 200 bytes each.
+pub const TENANTS_IN_TURN: usize = 1_000;
 /// Compiled modules that are kept in memory, all tenants together.
 pub const MODULES_CACHED: usize = 256;
 
@@ -135,6 +167,8 @@ pub const SCHEMA_BYTES: usize = 64 << 10;
 pub const SCHEMA_DEPTH: usize = 32;
 /// Paths through a schema's references: 22 doubling levels of `allOf` take 70 ms a validation, this bound stops them at 13.
 pub const SCHEMA_PATHS: u64 = 10_000;
+/// Topics whose rules are kept in memory; a topic's rules are a few kB.
+pub const RULES_CACHED: usize = 10_000;
 /// Compiled schemas that are kept in memory.
 pub const SCHEMAS_CACHED: usize = 1_024;
 /// One policy file, in bytes.
@@ -143,6 +177,14 @@ pub const POLICY_FILE_BYTES: u64 = 16 << 20;
 pub const POLICY_RULES: usize = 200_000;
 /// How long the files must be quiet before they are read again, so that several changed together are one change.
 pub const POLICY_QUIET: Duration = Duration::from_millis(200);
+/// How often the policy files are looked at where no event tells of a change (links swapped by a `ConfigMap`, network file systems).
+pub const POLICY_POLL: Duration = Duration::from_millis(500);
+/// How long files that change without end may put off their being read: a mended file has to be live within 2 s.
+pub const POLICY_UNQUIET: Duration = Duration::from_secs(1);
+/// Roles of roles; casbin follows ten levels and says nothing beyond.
+pub const ROLE_DEPTH: usize = 8;
+/// Rules of a tenant that are made ready at its first request; 1,000 take about a millisecond. More are made ready when they are loaded.
+pub const POLICY_RULES_AT_ONCE: usize = 1_000;
 /// Decisions that are kept for one tenant.
 pub const DECISIONS_CACHED: usize = 10_000;
 

@@ -45,6 +45,7 @@ settings! {
     "log_format" "WEIR_LOG_FORMAT" Some("json"), "`json` or `text`. What is logged is chosen by `WEIR_LOG`, such as `info,weir=debug`.";
     "http.host" "HOST" Some("0.0.0.0"), "The address that HTTP listens on.";
     "http.port" "PORT" Some("3010"), "The port that HTTP listens on; 0 takes a free one.";
+    "http.connections" "WEIR_HTTP_CONNECTIONS" Some("4096"), "Connections at once; others wait until one ends.";
     "platform.url" "DATABASE_URL_PLATFORM" None, "The platform database, `postgres://user:password@host:port/name`.";
     "platform.connections" "WEIR_PLATFORM_CONNECTIONS" Some("8"), "Connections to the platform database.";
     "timescale.url" "DATABASE_URL_TIMESCALE" None, "The database of readings, `postgres://…`; with TimescaleDB or without.";
@@ -85,6 +86,11 @@ pub enum Role {
 }
 
 impl Role {
+    /// True where this process answers the API.
+    pub fn serves(self) -> bool {
+        matches!(self, Self::All | Self::Api)
+    }
+
     /// True where this process consumes from Kafka.
     pub fn writes(self) -> bool {
         matches!(self, Self::All | Self::Writer)
@@ -144,6 +150,8 @@ pub struct Http {
     pub host: String,
     /// The port to listen on.
     pub port: u16,
+    /// Connections at once.
+    pub connections: usize,
 }
 
 /// A PostgreSQL database.
@@ -358,6 +366,7 @@ impl Settings {
                 Err(Mistake::of(key, format!("must lie from {least} to {most}, not {value}")))
             }
         };
+        within("http.connections", self.http.connections as u64, 1, 1_000_000)?;
         within("platform.connections", self.platform.connections.into(), 2, 1_000)?;
         within("timescale.connections", self.timescale.connections.into(), 2, 1_000)?;
         within("writer.lanes", self.writer.lanes as u64, 1, 64)?;
@@ -425,6 +434,10 @@ mod tests {
         let settings = Settings::load(None, &environment(&[])).expect("the least settings suffice");
         assert_eq!(settings.http.port, 3010);
         assert_eq!(settings.role, Role::All);
+        assert_eq!(settings.http.connections, limits::CONNECTIONS);
+        assert_eq!(settings.platform.connections, limits::PLATFORM_CONNECTIONS);
+        assert_eq!(settings.timescale.connections, limits::TIMESCALE_CONNECTIONS);
+        assert_eq!(settings.guest.instances, limits::GUEST_INSTANCES);
         assert_eq!(settings.writer.flush_readings, limits::FLUSH_READINGS);
         assert_eq!(settings.writer.lanes, limits::WRITER_LANES);
         assert_eq!(settings.guest.memory_bytes, limits::GUEST_MEMORY_BYTES);
