@@ -1,1 +1,223 @@
-//! Not written yet.
+//! Who may do what: `authorise` → [`Permit`] or [`Denied`] with its reasons.
+//!
+//! casbin decides, over files that were read strictly ([`files`]), had their cases run, and were swapped in whole. This is the only place
+//! that can make a [`Permit`], and no store acts without one. Explaining a decision is making it: there is no second path.
+//! It must not know HTTP, SQL or who authenticated the caller.
+//!
+//! Rules know a caller by its qualified name, `<home tenant>/<subject>`: tenants name their users and tokens as they like, so a bare name
+//! in a rule means the rule's own tenant's, and a rule for all tenants has to say whose it means. Weir's own parts (`service:…`, `job:…`)
+//! have no home. `/platform/tenants` belongs to no tenant: only rules and links for `*` count there.
+
+mod book;
+mod conf;
+pub mod files;
+mod line;
+mod pattern;
+mod roles;
+mod watch;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use prometheus_client::metrics::counter::Counter;
+use uuid::Uuid;
+
+use crate::error::{Error, Kind};
+use crate::model::{Action, Caller, Resource, Subject, Tenant};
+use crate::vitals::{Vitals, Word};
+
+pub use files::{Mistake, Summary};
+
+use book::Book;
+use files::Snapshot;
+
+/// What a policy is made from.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The folder with `model.conf` and the rules.
+    pub folder: PathBuf,
+    /// Where loads and decisions are counted and the state is shown.
+    pub vitals: Arc<Vitals>,
+}
+
+/// The rules at work.
+pub struct Policy {
+    folder: PathBuf,
+    vitals: Arc<Vitals>,
+    book: ArcSwap<Book>,
+    allowed: Counter,
+    denied: Counter,
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Policy").field("folder", &self.folder).field("revision", &self.revision()).finish_non_exhaustive()
+    }
+}
+
+impl Policy {
+    /// Reads and checks the files; at a start there is no last good one, so any mistake is an error. It blocks.
+    pub fn load(options: Options) -> Result<Self, Vec<Mistake>> {
+        let Options { folder, vitals } = options;
+        let (book, summary) = Snapshot::read(&folder)
+            .and_then(|snapshot| snapshot.assemble())
+            .inspect_err(|mistakes| watch::report_refused(&vitals, mistakes, None))?;
+        watch::report_loaded(&vitals, &summary);
+        let counted = |kind| vitals.decisions.get_or_create(&Word { kind }).clone();
+        let (allowed, denied) = (counted("allowed"), counted("denied"));
+        Ok(Self { folder, vitals, book: ArcSwap::from_pointee(book), allowed, denied })
+    }
+
+    /// The revision of the rules at work: a short hash of all files.
+    pub fn revision(&self) -> Arc<str> {
+        self.book.load().revision.clone()
+    }
+
+    /// Whether the caller may do it. It never waits for anything but, the first time, casbin.
+    pub fn authorise(&self, caller: &Caller, action: Action, resource: &Resource) -> Result<Permit, Denied> {
+        self.authorise_by(&self.book.load(), caller, action, resource)
+    }
+
+    /// The same for many resources, all by one revision; in their order.
+    pub fn authorise_each(&self, caller: &Caller, action: Action, resources: &[Resource]) -> Vec<Result<Permit, Denied>> {
+        let book = self.book.load();
+        resources.iter().map(|resource| self.authorise_by(&book, caller, action, resource)).collect()
+    }
+
+    fn authorise_by(&self, book: &Book, caller: &Caller, action: Action, resource: &Resource) -> Result<Permit, Denied> {
+        match book.decide(caller, action, resource) {
+            Ok(()) => {
+                self.allowed.inc();
+                Ok(Permit { caller: caller.clone(), action, resource: resource.clone(), revision: book.revision.clone() })
+            }
+            Err(reason) => {
+                self.denied.inc();
+                Err(Denied {
+                    subject: caller.subject.clone(),
+                    home: caller.home.clone(),
+                    tenant: caller.tenant.clone(),
+                    action,
+                    object: resource.clone(),
+                    revision: book.revision.clone(),
+                    reason,
+                })
+            }
+        }
+    }
+}
+
+/// The policy's yes to one caller, action and resource. Only [`Policy::authorise`] makes one; stores ask for it.
+#[derive(Clone, Debug)]
+pub struct Permit {
+    caller: Caller,
+    action: Action,
+    resource: Resource,
+    revision: Arc<str>,
+}
+
+impl Permit {
+    /// The tenant whose data may be touched.
+    pub fn tenant(&self) -> &Tenant {
+        &self.caller.tenant
+    }
+
+    /// The tenant that the caller's credential belongs to.
+    pub fn home(&self) -> &Tenant {
+        &self.caller.home
+    }
+
+    /// Who acts.
+    pub fn subject(&self) -> &Subject {
+        &self.caller.subject
+    }
+
+    /// The API token that the caller showed, if it did.
+    pub fn token(&self) -> Option<Uuid> {
+        self.caller.token
+    }
+
+    /// What is allowed.
+    pub fn action(&self) -> Action {
+        self.action
+    }
+
+    /// What it is allowed on.
+    pub fn resource(&self) -> &Resource {
+        &self.resource
+    }
+
+    /// The revision of the rules that allowed it.
+    pub fn revision(&self) -> &Arc<str> {
+        &self.revision
+    }
+
+    /// The request that it serves.
+    pub fn request_id(&self) -> &Arc<str> {
+        &self.caller.request_id
+    }
+}
+
+#[cfg(test)]
+impl Permit {
+    /// A permit of nobody in particular, for tests of the stores.
+    pub(crate) fn stub(tenant: crate::model::Tenant) -> Self {
+        let caller = Caller {
+            subject: Subject::service("test"),
+            tenant: tenant.clone(),
+            home: tenant,
+            token: None,
+            request_id: "test".into(),
+        };
+        Self { caller, action: Action::Admin, resource: Resource::named("/**"), revision: "test".into() }
+    }
+}
+
+/// The policy's no.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denied {
+    /// Who asked.
+    pub subject: Subject,
+    /// The tenant that the credential belongs to.
+    pub home: Tenant,
+    /// The tenant that it wanted to act in.
+    pub tenant: Tenant,
+    /// What it wanted to do.
+    pub action: Action,
+    /// To what.
+    pub object: Resource,
+    /// The revision of the rules that said no.
+    pub revision: Arc<str>,
+    /// The rules that came nearest, for the log and the audit; not for the client.
+    pub reason: Arc<str>,
+}
+
+/// The sentence for the client: what it knows already, and nothing of the rules.
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { subject, home, tenant, action, object, .. } = self;
+        write!(f, "The policy does not allow {subject} ")?;
+        if home != tenant {
+            write!(f, "of tenant {home} ")?;
+        }
+        write!(f, "to {} {object} in tenant {tenant}.", verb(*action))
+    }
+}
+
+fn verb(action: Action) -> &'static str {
+    match action {
+        Action::Admin => "administer",
+        other => other.as_str(),
+    }
+}
+
+impl From<Denied> for Error {
+    fn from(denied: Denied) -> Self {
+        let cause = format!("{} (policy revision {})", denied.reason, denied.revision);
+        Self::new(Kind::Forbidden, denied.to_string()).caused_by(cause)
+    }
+}
+
+#[cfg(test)]
+mod tests;

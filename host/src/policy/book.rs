@@ -1,0 +1,283 @@
+//! The rules of one revision, ready to decide.
+//!
+//! casbin decides; what is here makes it quick. A tenant has an enforcer of its own, with its rules and those for `*`. A rule whose
+//! pattern does not cover the path has no say, so casbin is shown only the rules whose pattern does, and a decision holds for every path
+//! that the same patterns cover: it is kept by (patterns, action, subject). Tests hold all of it against plain casbin over all rules.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, OnceLock};
+
+use casbin::function_map::{OperatorFunction, dynamic_to_str};
+use casbin::rhai::Dynamic;
+use casbin::{CoreApi, DefaultModel, Enforcer};
+use futures_util::FutureExt;
+use parking_lot::{Mutex, RwLock};
+
+use crate::limits;
+use crate::model::{Action, Caller, Resource, Tenant};
+
+use super::files::Place;
+use super::line::{self, Link, Rule};
+use super::pattern::{self, Set};
+
+/// A line with where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct Placed<T> {
+    pub(super) what: T,
+    pub(super) place: Place,
+}
+
+/// Allowed, or denied with the reason for the log.
+pub(super) type Decision = Result<(), Arc<str>>;
+
+/// All rules of one revision.
+pub(super) struct Book {
+    pub(super) revision: Arc<str>,
+    model: DefaultModel,
+    rules: Vec<Placed<Rule>>,
+    links: Vec<Placed<Link>>,
+    /// The rules for `*` alone: for tenants without rules of their own, and for what belongs to no tenant.
+    everywhere: Domain,
+    own: HashMap<Tenant, Own>,
+}
+
+/// What a tenant adds; its domain is built when the tenant first comes, since most of many may not;
+/// one with many rules is built at once.
+#[derive(Default)]
+struct Own {
+    rules: Vec<usize>,
+    links: Vec<usize>,
+    domain: OnceLock<Result<Domain, String>>,
+}
+
+impl Book {
+    /// Builds the book; the error says what casbin refused.
+    pub(super) fn new(
+        revision: Arc<str>,
+        model: DefaultModel,
+        rules: Vec<Placed<Rule>>,
+        links: Vec<Placed<Link>>,
+    ) -> Result<Self, String> {
+        let mut own: HashMap<Tenant, Own> = HashMap::new();
+        let mut all = Own::default();
+        for (index, rule) in rules.iter().enumerate() {
+            let owner = rule.what.tenant.as_ref();
+            owner.map_or(&mut all, |tenant| own.entry(tenant.clone()).or_default()).rules.push(index);
+        }
+        for (index, link) in links.iter().enumerate() {
+            let owner = link.what.tenant.as_ref();
+            owner.map_or(&mut all, |tenant| own.entry(tenant.clone()).or_default()).links.push(index);
+        }
+        for tenant in own.values_mut() {
+            tenant.rules.extend(&all.rules);
+            tenant.links.extend(&all.links);
+        }
+        let everywhere = Domain::new("*", &model, &rules, &links, &all)?;
+        // Building many rules takes time that no request should wait for.
+        for (tenant, own) in own.iter().filter(|(_, own)| own.rules.len() + own.links.len() > limits::POLICY_RULES_AT_ONCE) {
+            let built = Domain::new(tenant.as_str(), &model, &rules, &links, own)?;
+            own.domain.get_or_init(|| Ok(built));
+        }
+        Ok(Self { revision, model, rules, links, everywhere, own })
+    }
+
+    /// How many tenants have rules of their own.
+    pub(super) fn tenants(&self) -> usize {
+        self.own.len()
+    }
+
+    /// Whether the rules allow it, and why not.
+    pub(super) fn decide(&self, caller: &Caller, action: Action, resource: &Resource) -> Decision {
+        let subject = line::qualified(&caller.home, &caller.subject);
+        match self.domain(&caller.tenant, resource) {
+            Ok(domain) => domain.decide(&self.rules, &subject, action, resource.as_str()),
+            Err(message) => Err(message.as_str().into()),
+        }
+    }
+
+    /// The tenants themselves belong to no tenant: whatever a tenant's file says, it cannot speak of them.
+    fn domain(&self, tenant: &Tenant, resource: &Resource) -> Result<&Domain, &String> {
+        let of_tenants =
+            resource.as_str().strip_prefix(pattern::TENANTS).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        match self.own.get(tenant) {
+            Some(own) if !of_tenants => {
+                let build = || Domain::new(tenant.as_str(), &self.model, &self.rules, &self.links, own);
+                own.domain.get_or_init(build).as_ref()
+            }
+            _ => Ok(&self.everywhere),
+        }
+    }
+}
+
+/// A tenant's rules and those for `*`, with casbin over them.
+struct Domain {
+    name: String,
+    patterns: Set,
+    /// The rules of each pattern, by its number.
+    by_pattern: Vec<Vec<usize>>,
+    casbin: Mutex<Enforcer>,
+    kept: RwLock<Kept>,
+}
+
+impl Domain {
+    fn new(
+        name: &str,
+        model: &DefaultModel,
+        rules: &[Placed<Rule>],
+        links: &[Placed<Link>],
+        which: &Own,
+    ) -> Result<Self, String> {
+        let mut patterns = Set::new();
+        let mut by_pattern: Vec<Vec<usize>> = Vec::new();
+        for index in &which.rules {
+            let fresh = u32::try_from(by_pattern.len()).map_err(|e| e.to_string())?;
+            let id = patterns.insert(&rules[*index].what.object, fresh) as usize;
+            if id == by_pattern.len() {
+                by_pattern.push(Vec::new());
+            }
+            by_pattern[id].push(*index);
+        }
+        let links = which.links.iter().map(|index| &links[*index].what);
+        let casbin = enforcer(name, model, links)?;
+        Ok(Self { name: name.to_owned(), patterns, by_pattern, casbin: Mutex::new(casbin), kept: RwLock::default() })
+    }
+
+    fn decide(&self, rules: &[Placed<Rule>], subject: &str, action: Action, path: &str) -> Decision {
+        let matching = self.patterns.matching(path);
+        let key = key(&matching, action, subject);
+        if let Some(decision) = self.kept.read().get(&key) {
+            return decision;
+        }
+        let candidates: Vec<&Placed<Rule>> =
+            matching.iter().flat_map(|id| &self.by_pattern[*id as usize]).map(|index| &rules[*index]).collect();
+        let decision = self.decide_afresh(&candidates, subject, action, path);
+        // What casbin failed at is not kept: the next request may try again.
+        match decision {
+            Ok(decision) => {
+                self.kept.write().put(key, decision.clone());
+                decision
+            }
+            Err(failure) => {
+                tracing::error!(subject, action = action.as_str(), path, failure, "casbin failed; the request is denied");
+                Err("casbin failed; the log says how".into())
+            }
+        }
+    }
+
+    /// Asks casbin, showing it `candidates` only. The error is casbin's own failure.
+    fn decide_afresh(&self, candidates: &[&Placed<Rule>], subject: &str, action: Action, path: &str) -> Result<Decision, String> {
+        if candidates.is_empty() {
+            return Ok(Err(format!("no rule's object covers {path}").into()));
+        }
+        let mut casbin = self.casbin.lock();
+        let asked = catch_unwind(AssertUnwindSafe(|| {
+            let model = casbin.get_mut_model().get_mut_model();
+            let shown = model.get_mut("p").and_then(|p| p.get_mut("p")).ok_or("the model lost its `p`")?.get_mut_policy();
+            shown.clear();
+            for rule in candidates.iter().filter(|rule| rule.what.action.is_none_or(|of| of == action)) {
+                shown.insert(row(&rule.what));
+            }
+            if shown.is_empty() {
+                return Ok(false);
+            }
+            casbin.enforce((subject, self.name.as_str(), path, action.as_str())).map_err(|error| error.to_string())
+        }));
+        match asked {
+            Ok(Ok(true)) => Ok(Ok(())),
+            Ok(Ok(false)) => Ok(Err(self.reason(&casbin, candidates, subject, action, path).into())),
+            Ok(Err(failure)) => Err(failure),
+            Err(_) => Err("it panicked".to_owned()),
+        }
+    }
+
+    /// Which rules came nearest, in one sentence for the log.
+    fn reason(&self, casbin: &Enforcer, candidates: &[&Placed<Rule>], subject: &str, action: Action, path: &str) -> String {
+        const NAMED: usize = 3;
+        let roles = casbin.get_role_manager();
+        let roles = roles.read();
+        let applies = |rule: &Rule| rule.subject == subject || roles.has_link(subject, &rule.subject, Some(&self.name));
+        let acts = |rule: &Rule| rule.action.is_none_or(|of| of == action);
+        if let Some(rule) = candidates.iter().find(|rule| !rule.what.allow && acts(&rule.what) && applies(&rule.what)) {
+            return format!("{} denies it to {}", rule.place, rule.what.subject);
+        }
+        let other_action = candidates.iter().filter(|rule| rule.what.allow && !acts(&rule.what) && applies(&rule.what));
+        let other_subject = candidates.iter().filter(|rule| rule.what.allow && acts(&rule.what));
+        let mut said = String::new();
+        for rule in other_action.take(NAMED) {
+            let allowed = rule.what.action.map_or("*", Action::as_str);
+            let _ = write!(said, "; {} allows {allowed} but not {action}", rule.place);
+        }
+        if said.is_empty() {
+            for rule in other_subject.take(NAMED) {
+                let _ = write!(said, "; {} allows it to {}, which {subject} is not", rule.place, rule.what.subject);
+            }
+        }
+        match said.strip_prefix("; ") {
+            Some(said) => said.to_owned(),
+            None => format!("no rule allows {action} on {path}"),
+        }
+    }
+}
+
+/// A rule as casbin has it.
+fn row(rule: &Rule) -> Vec<String> {
+    let tenant = rule.tenant.as_ref().map_or("*", Tenant::as_str);
+    let action = rule.action.map_or("*", Action::as_str);
+    let effect = if rule.allow { "allow" } else { "deny" };
+    [&rule.subject, tenant, rule.object.as_str(), action, effect].map(str::to_owned).into()
+}
+
+/// casbin with the links of one domain; those for `*` hold in it as if they named it.
+fn enforcer<'a>(name: &str, model: &DefaultModel, links: impl Iterator<Item = &'a Link>) -> Result<Enforcer, String> {
+    // Nothing in it waits, since neither model nor rules come from a file.
+    let made = Enforcer::new_raw(model.clone(), ()).now_or_never().ok_or("casbin waited while it was built")?;
+    let mut casbin = made.map_err(|error| error.to_string())?;
+    casbin.add_function("pathMatch", OperatorFunction::Arg2(path_match));
+    let rows = links.map(|link| vec![link.member.clone(), link.role.clone(), name.to_owned()]).collect();
+    casbin.get_mut_model().add_policies("g", "g", rows);
+    casbin.build_role_links().map_err(|error| error.to_string())?;
+    Ok(casbin)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "casbin's signature")]
+fn path_match(path: Dynamic, pattern: Dynamic) -> Dynamic {
+    pattern::matches(&dynamic_to_str(&pattern), &dynamic_to_str(&path)).into()
+}
+
+/// What a decision is kept by. The count stands before the numbers, and the subject is the rest, so that no two keys run together.
+fn key(matching: &[u32], action: Action, subject: &str) -> Vec<u8> {
+    let mut key = Vec::with_capacity(5 + 4 * matching.len() + subject.len());
+    key.push(action as u8);
+    key.extend(matching.len().to_le_bytes());
+    for id in matching {
+        key.extend(id.to_le_bytes());
+    }
+    key.extend(subject.as_bytes());
+    key
+}
+
+/// Decisions in two generations: when the younger is full the older goes, and what was decided lately stays.
+#[derive(Default)]
+struct Kept {
+    young: HashMap<Box<[u8]>, Decision>,
+    old: HashMap<Box<[u8]>, Decision>,
+}
+
+impl Kept {
+    fn get(&self, key: &[u8]) -> Option<Decision> {
+        self.young.get(key).or_else(|| self.old.get(key)).cloned()
+    }
+
+    fn put(&mut self, key: Vec<u8>, decision: Decision) {
+        if self.young.len() >= limits::DECISIONS_CACHED / 2 {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(key.into(), decision);
+    }
+}
+
+#[cfg(test)]
+#[path = "book_tests.rs"]
+mod tests;
