@@ -1,0 +1,234 @@
+//! Tenants and API tokens. Of a token only its SHA-256 is kept: it has 256 random bits, so nothing slower is needed.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use super::{Platform, audit, default_tenant, exactly_one, failed, statements};
+use crate::error::Result;
+use crate::model::Tenant;
+use crate::paging::{Listed, PageOf};
+use crate::policy::Permit;
+use crate::rules::Digest;
+
+/// A tenant.
+#[derive(Clone, Debug, FromRow)]
+pub struct TenantRow {
+    /// Its name in credentials and policies.
+    pub slug: String,
+    /// Its name for people.
+    pub name: String,
+    /// `active` or `suspended`.
+    pub status: String,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it was last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// An API token, without its secret.
+#[derive(Clone, Debug, FromRow)]
+pub struct TokenRow {
+    /// Its id.
+    pub id: Uuid,
+    /// Its name; policy files speak of it as `token:<name>`.
+    pub name: String,
+    /// When it ends.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+}
+
+/// What a credential says of its bearer.
+#[derive(Clone, Debug, FromRow)]
+pub struct Credential {
+    /// The token.
+    pub id: Uuid,
+    /// Its name.
+    pub name: String,
+    /// The tenant that it belongs to.
+    pub tenant: String,
+    /// When it ends.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// True once it was revoked.
+    pub revoked: bool,
+    /// True where its tenant is suspended.
+    pub suspended: bool,
+}
+
+statements! {
+    TENANT_INSERT = "insert into tenants (slug, name) values ($1, $2) returning *";
+    TENANT_LIST = "select * from tenants where ($1::text is null or slug > $1) order by slug limit $2";
+    TENANT_GET = "select * from tenants where slug = $1";
+    TENANT_UPDATE = "update tenants set name = coalesce($2, name), status = coalesce($3, status), updated_at = now()
+                     where slug = $1 returning *";
+    TENANT_ANY = "select exists (select from tenants)";
+    TOKEN_INSERT = "insert into tokens (id, tenant, name, digest, expires_at) values ($1, $2, $3, $4, $5)
+                    returning id, name, expires_at, created_at";
+    TOKEN_LIST = "select id, name, expires_at, created_at from tokens
+                  where tenant = $1 and revoked_at is null and ($2::uuid is null or id > $2) order by id limit $3";
+    TOKEN_GET = "select id, name, expires_at, created_at from tokens where tenant = $1 and id = $2 and revoked_at is null";
+    TOKEN_REVOKE = "update tokens set revoked_at = now() where tenant = $1 and id = $2 and revoked_at is null";
+    CREDENTIAL = "select k.id, k.name, k.tenant, k.expires_at, k.revoked_at is not null as revoked, t.status <> 'active' as suspended
+                  from tokens k join tenants t on t.slug = k.tenant where k.digest = $1";
+}
+
+/// A new secret: `weir_` and 256 random bits in base64url.
+pub fn new_secret() -> String {
+    let random: [u8; 32] = rand::random();
+    format!("weir_{}", URL_SAFE_NO_PAD.encode(random))
+}
+
+fn digest(secret: &str) -> Vec<u8> {
+    Digest::of(secret.as_bytes()).0.to_vec()
+}
+
+impl Platform {
+    /// Looks a credential up by its secret. Without a permit, since this is how one begins.
+    pub async fn credential(&self, secret: &str) -> Result<Option<Credential>> {
+        let mut transaction = self.begin_as_weir().await?;
+        sqlx::query_as(CREDENTIAL).bind(digest(secret)).fetch_optional(&mut *transaction).await.map_err(failed)
+    }
+
+    /// On an empty database, makes tenant `default` and the first administrator's token, named `bootstrap`.
+    pub async fn bootstrap(&self, secret: &str) -> Result<()> {
+        let mut transaction = self.begin_as_weir().await?;
+        // Two replicas that start at once on an empty database: one makes it, the other waits and sees.
+        sqlx::query("lock table tenants in share row exclusive mode").execute(&mut *transaction).await.map_err(failed)?;
+        let any: bool = sqlx::query_scalar(TENANT_ANY).fetch_one(&mut *transaction).await.map_err(failed)?;
+        if any {
+            return Ok(());
+        }
+        let tenant = default_tenant()?;
+        sqlx::query(TENANT_INSERT).bind(tenant.as_str()).bind("Default").execute(&mut *transaction).await.map_err(failed)?;
+        sqlx::query(TOKEN_INSERT)
+            .bind(Uuid::now_v7())
+            .bind(tenant.as_str())
+            .bind("bootstrap")
+            .bind(digest(secret))
+            .bind(None::<DateTime<Utc>>)
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        transaction.commit().await.map_err(failed)
+    }
+
+    /// True where this tenant exists. Without a permit: it is asked to find out whose permit is needed.
+    pub async fn tenant_exists(&self, tenant: &Tenant) -> Result<bool> {
+        let mut transaction = self.begin_as_weir().await?;
+        let found: Option<TenantRow> =
+            sqlx::query_as(TENANT_GET).bind(tenant.as_str()).fetch_optional(&mut *transaction).await.map_err(failed)?;
+        Ok(found.is_some())
+    }
+
+    /// Makes a tenant.
+    pub async fn tenant_create(&self, permit: &Permit, slug: &Tenant, name: &str) -> Result<TenantRow> {
+        let mut transaction = self.begin_over_tenants(permit).await?;
+        let row: TenantRow =
+            sqlx::query_as(TENANT_INSERT).bind(slug.as_str()).bind(name).fetch_one(&mut *transaction).await.map_err(failed)?;
+        audit::record(&mut transaction, permit, json!({ "after": { "slug": row.slug, "name": row.name } })).await?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(row)
+    }
+
+    /// One page of all tenants.
+    pub async fn tenant_list(&self, permit: &Permit, page: &PageOf) -> Result<Listed<TenantRow>> {
+        let mut transaction = self.begin_over_tenants(permit).await?;
+        let rows = sqlx::query_as(TENANT_LIST)
+            .bind(&page.after)
+            .bind(i64::from(page.limit) + 1)
+            .fetch_all(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        Ok(Listed::cut(rows, page.limit, |row: &TenantRow| row.slug.clone()))
+    }
+
+    /// One tenant.
+    pub async fn tenant_get(&self, permit: &Permit, slug: &str) -> Result<Option<TenantRow>> {
+        let mut transaction = self.begin_over_tenants(permit).await?;
+        sqlx::query_as(TENANT_GET).bind(slug).fetch_optional(&mut *transaction).await.map_err(failed)
+    }
+
+    /// Changes the fields that are given.
+    pub async fn tenant_update(
+        &self,
+        permit: &Permit,
+        slug: &str,
+        name: Option<&str>,
+        status: Option<&str>,
+    ) -> Result<Option<TenantRow>> {
+        let mut transaction = self.begin_over_tenants(permit).await?;
+        let row: Option<TenantRow> = sqlx::query_as(TENANT_UPDATE)
+            .bind(slug)
+            .bind(name)
+            .bind(status)
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        if let Some(row) = &row {
+            audit::record(&mut transaction, permit, json!({ "after": { "name": row.name, "status": row.status } })).await?;
+        }
+        transaction.commit().await.map_err(failed)?;
+        Ok(row)
+    }
+
+    /// Makes a token; `secret` is kept as its digest only.
+    pub async fn token_create(
+        &self,
+        permit: &Permit,
+        name: &str,
+        secret: &str,
+        expires_at: Option<DateTime<Utc>>,
+    ) -> Result<TokenRow> {
+        let mut transaction = self.begin(permit).await?;
+        let row: TokenRow = sqlx::query_as(TOKEN_INSERT)
+            .bind(Uuid::now_v7())
+            .bind(permit.tenant().as_str())
+            .bind(name)
+            .bind(digest(secret))
+            .bind(expires_at)
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        audit::record(&mut transaction, permit, json!({ "after": { "id": row.id, "name": row.name } })).await?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(row)
+    }
+
+    /// One page of the tenant's tokens that count.
+    pub async fn token_list(&self, permit: &Permit, page: &PageOf) -> Result<Listed<TokenRow>> {
+        let after: Option<Uuid> = page.after.as_deref().and_then(|after| after.parse().ok());
+        let mut transaction = self.begin(permit).await?;
+        let rows = sqlx::query_as(TOKEN_LIST)
+            .bind(permit.tenant().as_str())
+            .bind(after)
+            .bind(i64::from(page.limit) + 1)
+            .fetch_all(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        Ok(Listed::cut(rows, page.limit, |row: &TokenRow| row.id.to_string()))
+    }
+
+    /// One token that counts.
+    pub async fn token_get(&self, permit: &Permit, id: Uuid) -> Result<Option<TokenRow>> {
+        let mut transaction = self.begin(permit).await?;
+        sqlx::query_as(TOKEN_GET).bind(permit.tenant().as_str()).bind(id).fetch_optional(&mut *transaction).await.map_err(failed)
+    }
+
+    /// Revokes a token, at once; false where there is none.
+    pub async fn token_revoke(&self, permit: &Permit, id: Uuid) -> Result<bool> {
+        let mut transaction = self.begin(permit).await?;
+        let done =
+            sqlx::query(TOKEN_REVOKE).bind(permit.tenant().as_str()).bind(id).execute(&mut *transaction).await.map_err(failed)?;
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        exactly_one(&done, "revoke token")?;
+        audit::record(&mut transaction, permit, json!({ "revoked": id })).await?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(true)
+    }
+}
