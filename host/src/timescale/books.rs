@@ -1,0 +1,223 @@
+//! The books: a row of `batches` for each batch, and the positions of its partitions.
+
+use std::collections::BTreeMap;
+
+use sqlx::types::Json;
+use sqlx::{PgConnection, Row as _};
+use uuid::Uuid;
+
+use super::lines::{Outcome, Part};
+use super::sqlstate::WriteError;
+use super::{Timescale, away, statements};
+use crate::batch::{Fate, Source};
+use crate::error::Result;
+use crate::ledger::{Counts, Ledger, Log, OffsetRange, Origin};
+use crate::policy::Permit;
+
+statements! {
+    /// Moves each partition from where the batch begins to where it ends; one that is not stored yet is claimed. The partitions that
+    /// stand elsewhere are missing from what it returns.
+    MOVE = "insert into writer_offsets as o (cluster, consumer_group, topic, partition, tenant, previous, next) \
+        select $1, $2, $3, m.partition, $4, m.expected, m.next \
+        from unnest($5::int[], $6::bigint[], $7::bigint[]) as m (partition, expected, next) order by m.partition \
+        on conflict (cluster, consumer_group, topic, partition) do update \
+            set tenant = excluded.tenant, previous = excluded.previous, next = excluded.next, updated_at = now() \
+            where o.next = excluded.previous \
+        returning o.partition";
+    POSITION = "select next from writer_offsets where cluster = $1 and consumer_group = $2 and topic = $3 and partition = $4";
+    POSITIONS = "select partition, next from writer_offsets \
+        where cluster = $1 and consumer_group = $2 and topic = $3 order by partition";
+    ENTER = "insert into batches (id, tenant, origin, cluster, consumer_group, topic, partition, first_offset, next_offset, \
+            rules_revision, policy_revision, subject, request_id, \
+            read, stored, replaced, duplicate, quarantined, skipped, skipped_by, rows) \
+        select b.id, $1, $2, $3, $4, b.topic, b.partition, b.first_offset, b.next_offset, b.rules_revision, $5, $6, $7, \
+            b.read, b.stored, b.replaced, b.duplicate, b.quarantined, b.skipped, b.skipped_by, b.rows \
+        from unnest($8::uuid[], $9::text[], $10::int[], $11::bigint[], $12::bigint[], $13::text[], $14::bigint[], $15::bigint[], \
+            $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[], $20::jsonb[], $21::bigint[]) \
+            as b (id, topic, partition, first_offset, next_offset, rules_revision, read, stored, replaced, duplicate, quarantined, \
+                skipped, skipped_by, rows)";
+}
+
+/// One row of `batches` in the making.
+#[derive(Debug)]
+pub(super) struct Book {
+    pub(super) id: Uuid,
+    topic: String,
+    range: Option<OffsetRange>,
+    rules_revision: String,
+    counts: Counts,
+    skipped_by: BTreeMap<String, u64>,
+}
+
+/// The books of a transaction: one per partition from Kafka, one per part (topic) by HTTP.
+#[derive(Debug)]
+pub(super) struct Books {
+    pub(super) books: Vec<Book>,
+    /// Which book each reading stands in, counted through all parts.
+    pub(super) of_reading: Vec<usize>,
+}
+
+impl Books {
+    /// Opens the books and says which reading goes into which.
+    pub(super) fn open(parts: &[Part<'_>], origin: &Origin) -> Result<Self, WriteError> {
+        match origin {
+            Origin::Http => {
+                let books = parts.iter().map(|part| Book::new(part.batch.topic().map_or("", |t| t), None, &part.rules.revision));
+                let of_reading = parts.iter().enumerate().flat_map(|(at, part)| vec![at; part.batch.readings().len()]);
+                Ok(Self { books: books.collect(), of_reading: of_reading.collect() })
+            }
+            Origin::Kafka { log, ranges } => {
+                let mut revisions: Vec<&str> = parts.iter().map(|part| &*part.rules.revision).collect();
+                revisions.dedup();
+                let revision = revisions.join(",");
+                let books = ranges.iter().map(|range| Book::new(&log.topic, Some(*range), &revision)).collect();
+                let readings = parts.iter().flat_map(|part| part.batch.readings());
+                let of_reading = readings.map(|reading| covering(ranges, &reading.source)).collect::<Option<Vec<usize>>>();
+                let of_reading = of_reading.ok_or_else(|| {
+                    WriteError::Standing(sqlx::Error::Protocol("a reading lies outside the offsets of its batch".to_owned()))
+                })?;
+                Ok(Self { books, of_reading })
+            }
+        }
+    }
+
+    /// Enters what became of every reading.
+    pub(super) fn settle(&mut self, parts: &[Part<'_>], outcome: &Outcome) -> Ledger {
+        let mut ledger = Ledger::default();
+        let fates = parts.iter().flat_map(|part| part.fates);
+        for (reading, (fate, book)) in fates.zip(&self.of_reading).enumerate() {
+            let book = &mut self.books[*book];
+            book.counts.read += 1;
+            match fate {
+                Fate::Store(_) if outcome.is_duplicate(reading) => book.counts.duplicate += 1,
+                Fate::Store(_) => {
+                    book.counts.stored += 1;
+                    book.counts.replaced += u64::from(outcome.is_replaced(reading));
+                }
+                Fate::Quarantine(_) => book.counts.quarantined += 1,
+                Fate::Reject(refusal) => {
+                    book.counts.skipped += 1;
+                    *book.skipped_by.entry(refusal.by.name().to_owned()).or_default() += 1;
+                }
+            }
+            if let Fate::Quarantine(refusal) | Fate::Reject(refusal) = fate {
+                ledger.refusals.push((u32::try_from(reading).unwrap_or(u32::MAX), refusal.clone()));
+            }
+        }
+        for book in &self.books {
+            ledger.batches.push(book.id);
+            ledger.counts.add(&book.counts);
+            for (name, count) in &book.skipped_by {
+                *ledger.skipped_by.entry(name.clone()).or_default() += count;
+            }
+        }
+        ledger
+    }
+
+    /// Writes the rows of `batches`.
+    pub(super) async fn enter(
+        &self,
+        connection: &mut PgConnection,
+        permit: &Permit,
+        origin: &Origin,
+        rows: &[u64],
+    ) -> Result<(), sqlx::Error> {
+        let log = match origin {
+            Origin::Http => None,
+            Origin::Kafka { log, .. } => Some(log),
+        };
+        let ranges = || self.books.iter().map(|book| book.range);
+        let count = |of: fn(&Counts) -> u64| self.books.iter().map(|book| of(&book.counts).cast_signed()).collect::<Vec<i64>>();
+        sqlx::query(ENTER)
+            .bind(permit.tenant().as_str())
+            .bind(if log.is_some() { "kafka" } else { "http" })
+            .bind(log.map(|log| &*log.cluster))
+            .bind(log.map(|log| &*log.group))
+            .bind(&**permit.revision())
+            .bind(permit.subject().as_str())
+            .bind(&**permit.request_id())
+            .bind(self.books.iter().map(|book| book.id).collect::<Vec<_>>())
+            .bind(self.books.iter().map(|book| book.topic.as_str()).collect::<Vec<_>>())
+            .bind(ranges().map(|range| range.map(|range| range.partition)).collect::<Vec<_>>())
+            .bind(ranges().map(|range| range.map(|range| range.expected)).collect::<Vec<_>>())
+            .bind(ranges().map(|range| range.map(|range| range.next)).collect::<Vec<_>>())
+            .bind(self.books.iter().map(|book| book.rules_revision.as_str()).collect::<Vec<_>>())
+            .bind(count(|counts| counts.read))
+            .bind(count(|counts| counts.stored))
+            .bind(count(|counts| counts.replaced))
+            .bind(count(|counts| counts.duplicate))
+            .bind(count(|counts| counts.quarantined))
+            .bind(count(|counts| counts.skipped))
+            .bind(self.books.iter().map(|book| Json(&book.skipped_by)).collect::<Vec<_>>())
+            .bind(rows.iter().map(|rows| rows.cast_signed()).collect::<Vec<i64>>())
+            .execute(connection)
+            .await
+            .map(drop)
+    }
+}
+
+impl Book {
+    fn new(topic: &str, range: Option<OffsetRange>, rules_revision: &str) -> Self {
+        Self {
+            id: Uuid::now_v7(),
+            topic: topic.to_owned(),
+            range,
+            rules_revision: rules_revision.to_owned(),
+            counts: Counts::default(),
+            skipped_by: BTreeMap::new(),
+        }
+    }
+}
+
+/// The range that a reading lies in.
+fn covering(ranges: &[OffsetRange], source: &Source) -> Option<usize> {
+    let Source::Kafka { partition, offset, .. } = source else { return None };
+    ranges.iter().position(|range| range.partition == *partition && (range.expected..range.next).contains(offset))
+}
+
+/// Moves the positions of all partitions, or says which one stands elsewhere.
+pub(super) async fn advance(
+    connection: &mut PgConnection,
+    permit: &Permit,
+    log: &Log,
+    ranges: &[OffsetRange],
+) -> Result<(), WriteError> {
+    let moved: Vec<i32> = sqlx::query_scalar(MOVE)
+        .bind(&*log.cluster)
+        .bind(&*log.group)
+        .bind(&*log.topic)
+        .bind(permit.tenant().as_str())
+        .bind(ranges.iter().map(|range| range.partition).collect::<Vec<_>>())
+        .bind(ranges.iter().map(|range| range.expected).collect::<Vec<_>>())
+        .bind(ranges.iter().map(|range| range.next).collect::<Vec<_>>())
+        .fetch_all(&mut *connection)
+        .await?;
+    let Some(fenced) = ranges.iter().find(|range| !moved.contains(&range.partition)) else { return Ok(()) };
+    let stored: Option<i64> = sqlx::query_scalar(POSITION)
+        .bind(&*log.cluster)
+        .bind(&*log.group)
+        .bind(&*log.topic)
+        .bind(fenced.partition)
+        .fetch_optional(connection)
+        .await?;
+    Err(WriteError::Fenced { partition: fenced.partition, expected: fenced.expected, stored })
+}
+
+impl Timescale {
+    /// Up to where each partition of a log is stored; partitions of which nothing is stored are missing.
+    ///
+    /// A log's position is not a tenant's: where a topic changes hands, its new tenant goes on where the old one ended.
+    pub async fn positions(&self, _permit: &Permit, log: &Log) -> Result<Vec<(i32, i64)>> {
+        let ask = || async {
+            sqlx::query(POSITIONS).bind(&*log.cluster).bind(&*log.group).bind(&*log.topic).fetch_all(&self.lanes).await
+        };
+        let rows = self.ask(&self.lanes, ask).await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<_, sqlx::Error>>().map_err(away)
+    }
+
+    /// Moves a position without rows; fails where it stands elsewhere by now.
+    pub async fn position_move(&self, permit: &Permit, log: &Log, range: OffsetRange) -> Result<()> {
+        let mut connection = self.lanes.acquire().await.map_err(away)?;
+        Ok(advance(&mut connection, permit, log, &[range]).await?)
+    }
+}
