@@ -1,0 +1,180 @@
+//! The machine that modules run on: one engine, its pool of instances, its ticker, and the call itself.
+//!
+//! Epoch interruption stops a loop and a deadline stops a blocked host call; neither alone stops both. Memory is summed by
+//! [`Meter`](super::grants::Meter). A compiled module is deserialised by `load.rs` alone.
+
+use std::fmt;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use wasmtime::component::{HasSelf, InstancePre, Linker};
+use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, Store, Trap};
+
+use super::grants::{Log, State};
+use super::v1::{self, Answer};
+use super::{Options, cut};
+use crate::batch::Batch;
+use crate::error::{Error, Result};
+use crate::limits;
+
+/// Why a call gave no usable answer.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// It ran longer than this.
+    Time(Duration),
+    /// It wanted more memory or table elements than there are.
+    Memory(usize),
+    /// It trapped.
+    Trap(String),
+    /// Its answer makes no sense, or is too large.
+    Answer(String),
+    /// It said itself that it cannot judge the batch.
+    Unjudged(String),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Time(limit) => write!(f, "it ran longer than {} ms and was stopped", limit.as_millis()),
+            Self::Memory(limit) => write!(f, "it wanted more than {} KiB of memory", limit >> 10),
+            Self::Trap(what) => write!(f, "it trapped: {what}"),
+            Self::Answer(what) => write!(f, "its answer cannot be used: {what}"),
+            Self::Unjudged(what) => f.write_str(what),
+        }
+    }
+}
+
+/// A call's result, and what was logged whatever the result.
+pub(super) struct Outcome {
+    pub(super) result: Result<Answer, Fault>,
+    pub(super) log: Log,
+}
+
+/// What every instance shares.
+pub(super) struct Runtime {
+    engine: wasmtime::Engine,
+    linker: Linker<State>,
+    time: Duration,
+    memory_bytes: usize,
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime").field("time", &self.time).field("memory_bytes", &self.memory_bytes).finish_non_exhaustive()
+    }
+}
+
+/// What compiling and running must agree about. The rest, such as the pool, is the running side's own.
+pub(super) fn config() -> Config {
+    let mut config = Config::new();
+    config
+        .epoch_interruption(true)
+        .wasm_component_model(true)
+        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(20))
+        // One gigabyte and a guard: far above what an instance may have, so bounds checks cost nothing, and a pool of them still fits
+        // beside others into an address space.
+        .memory_reservation(1 << 30)
+        .memory_guard_size(1 << 25)
+        .memory_may_move(false);
+    config
+}
+
+/// Core instances, memories and tables of one component: a Rust guest has one of each and two shims, a JavaScript guest some more.
+const CORE_INSTANCES: u32 = 12;
+const MEMORIES: u32 = 2;
+const TABLES: u32 = 6;
+
+fn pool(options: &Options) -> PoolingAllocationConfig {
+    let instances = options.instances.max(1);
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(instances)
+        .total_core_instances(instances.saturating_mul(CORE_INSTANCES))
+        .total_memories(instances.saturating_mul(MEMORIES))
+        .total_tables(instances.saturating_mul(TABLES))
+        .total_stacks(instances)
+        .max_core_instances_per_component(CORE_INSTANCES)
+        .max_memories_per_component(MEMORIES)
+        .max_tables_per_component(TABLES)
+        .table_elements(limits::GUEST_TABLE_ELEMENTS)
+        .max_memory_size(options.memory_bytes)
+        .linear_memory_keep_resident(64 << 10);
+    pool
+}
+
+impl Runtime {
+    pub(super) fn new(options: &Options) -> Result<Self> {
+        let mut config = config();
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(options)));
+        let engine = wasmtime::Engine::new(&config).map_err(broken)?;
+        let mut linker = Linker::new(&engine);
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(broken)?;
+        v1::ReadingValidator::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state).map_err(broken)?;
+        tick(&engine)?;
+        Ok(Self { engine, linker, time: options.time, memory_bytes: options.memory_bytes })
+    }
+
+    pub(super) fn engine(&self) -> &wasmtime::Engine {
+        &self.engine
+    }
+
+    pub(super) fn linker(&self) -> &Linker<State> {
+        &self.linker
+    }
+
+    pub(super) fn time(&self) -> Duration {
+        self.time
+    }
+
+    /// Shows these rows of a batch to a fresh instance. It blocks: call it where that holds nobody up.
+    pub(super) fn check(&self, module: &InstancePre<State>, config: &Arc<str>, batch: &Batch, rows: &[u32]) -> Outcome {
+        let shown = v1::shown(batch.columns(), rows);
+        let mut store = Store::new(&self.engine, State::new(Arc::clone(config), self.memory_bytes));
+        store.limiter(|state| &mut state.meter);
+        store.set_hostcall_fuel(limits::GUEST_OUTPUT_BYTES);
+        store.set_epoch_deadline(self.ticks());
+        let called = tokio::runtime::Handle::current()
+            .block_on(async { tokio::time::timeout(self.time + limits::GUEST_TICK, v1::call(&mut store, module, shown)).await });
+        let denied = store.data().meter.denied;
+        let result = match called {
+            Err(_) => Err(Fault::Time(self.time)),
+            Ok(Ok(Ok(answer))) => Ok(answer),
+            Ok(Ok(Err(reason))) => Err(Fault::Unjudged(cut(&reason))),
+            Ok(Err(error)) => Err(self.fault(&error, denied)),
+        };
+        Outcome { result, log: store.into_data().log }
+    }
+
+    fn fault(&self, error: &wasmtime::Error, denied: bool) -> Fault {
+        match error.downcast_ref::<Trap>() {
+            Some(Trap::Interrupt) => Fault::Time(self.time),
+            // A guest whose memory cannot grow aborts, which looks like any other trap.
+            _ if denied => Fault::Memory(self.memory_bytes),
+            Some(trap) => Fault::Trap(trap.to_string()),
+            None => Fault::Answer(format!("{:#}", error.root_cause())),
+        }
+    }
+
+    fn ticks(&self) -> u64 {
+        u64::try_from(self.time.as_nanos().div_ceil(limits::GUEST_TICK.as_nanos())).unwrap_or(u64::MAX).max(1)
+    }
+}
+
+/// Counts the epoch up for as long as somebody has the engine. A thread, since the loops that it stops may hold up all others.
+fn tick(engine: &wasmtime::Engine) -> Result<()> {
+    let engine = engine.weak();
+    let ticker = thread::Builder::new().name("guest-ticker".to_owned()).spawn(move || {
+        while let Some(engine) = engine.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            thread::sleep(limits::GUEST_TICK);
+        }
+    });
+    ticker.map(drop).map_err(Error::internal)
+}
+
+/// The engine itself could not be set up: a defect, or a machine that refuses address space.
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
+pub(super) fn broken(error: wasmtime::Error) -> Error {
+    Error::internal(format!("the guest engine: {error:#}"))
+}
