@@ -1,0 +1,283 @@
+//! librdkafka: a poll thread whose callbacks become events on bounded channels, and commands back to it.
+//!
+//! Promises: a message carries the *epoch* under which its partition was positioned, so that whoever repositions a partition can
+//! tell old messages from new ones; memory in flight is bounded in bytes; membership of the group is kept however long the other
+//! side takes. It knows nothing of readings, tenants or databases: positions are told to it.
+
+mod context;
+mod poll;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::mpsc as std_mpsc;
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use self::context::Context;
+use self::poll::{CONNECT, Poll};
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::settings::OffsetOutOfRange;
+
+/// Where and how to consume.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Bootstrap servers.
+    pub brokers: String,
+    /// The consumer group.
+    pub group_id: String,
+    /// A fixed name of this replica in the group.
+    pub group_instance_id: Option<String>,
+    /// How long a silent replica keeps its partitions.
+    pub session_timeout: Duration,
+    /// Names the cluster's log in place of the broker's cluster id.
+    pub log_id: Option<String>,
+    /// What to do where a stored position is no longer in the log.
+    pub out_of_range: OffsetOutOfRange,
+    /// Bytes of messages that are handed out and not dropped yet.
+    pub in_flight_bytes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            brokers: String::new(),
+            group_id: "weir".to_owned(),
+            group_instance_id: None,
+            session_timeout: Duration::from_secs(10),
+            log_id: None,
+            out_of_range: OffsetOutOfRange::Stop,
+            in_flight_bytes: limits::KAFKA_QUEUE_KIB << 10,
+        }
+    }
+}
+
+impl Options {
+    fn config(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.brokers)
+            .set("group.id", &self.group_id)
+            .set("client.id", "weir")
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("session.timeout.ms", self.session_timeout.as_millis().to_string())
+            .set("heartbeat.interval.ms", (self.session_timeout.as_millis() / 4).max(250).to_string())
+            // The poll thread answers rebalances whatever the stores do; a process that hangs is found out by its heartbeat.
+            .set("max.poll.interval.ms", "86400000")
+            // Positions are kept with the rows. What is committed here is a courtesy to lag tools.
+            .set("enable.auto.commit", "true")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "error")
+            .set("allow.auto.create.topics", "false")
+            .set("topic.metadata.refresh.interval.ms", "10000")
+            .set("queued.max.messages.kbytes", limits::KAFKA_QUEUE_KIB.to_string())
+            .set("fetch.wait.max.ms", "100")
+            .set("statistics.interval.ms", "2000")
+            .set("reconnect.backoff.max.ms", "5000")
+            .set_log_level(RDKafkaLogLevel::Critical);
+        if let Some(instance) = &self.group_instance_id {
+            config.set("group.instance.id", instance);
+        }
+        config
+    }
+}
+
+/// A partition of a topic.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Partition {
+    /// The topic.
+    pub topic: Arc<str>,
+    /// The partition's number.
+    pub number: i32,
+}
+
+impl fmt::Display for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.topic, self.number)
+    }
+}
+
+impl fmt::Debug for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A message on its way.
+#[derive(Debug)]
+pub struct Message {
+    /// Where it came from.
+    pub partition: Partition,
+    /// Its offset.
+    pub offset: i64,
+    /// The epoch under which its partition was positioned.
+    pub epoch: u64,
+    /// Its key.
+    pub key: Option<Bytes>,
+    /// Its headers.
+    pub headers: Arc<[(String, Option<Bytes>)]>,
+    /// Its value; a message without one has an empty payload.
+    pub payload: Bytes,
+    _in_flight: OwnedSemaphorePermit,
+}
+
+/// Where a partition begins.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// The partition.
+    pub partition: Partition,
+    /// Marks the messages that follow; never 0.
+    pub epoch: u64,
+    /// The first offset that is wanted; `None` for the oldest that there is.
+    pub offset: Option<i64>,
+}
+
+/// The ends of a partition's log: its oldest offset, and one past its newest.
+pub type Ends = (i64, i64);
+
+/// What happened, apart from messages.
+#[derive(Debug)]
+pub enum Event {
+    /// The broker answers; its cluster's id, where it has one.
+    Connected {
+        /// The cluster's id.
+        cluster: Option<String>,
+    },
+    /// Partitions were given to this replica. The answer names where each begins; those it leaves out are held.
+    Assigned {
+        /// The partitions, with the ends of their logs where the broker told them.
+        partitions: Vec<(Partition, Option<Ends>)>,
+        /// Takes the answer. Messages of these partitions wait for it.
+        reply: std_mpsc::SyncSender<Vec<Start>>,
+    },
+    /// Partitions were taken from this replica.
+    Revoked(Vec<Partition>),
+    /// A partition's position is not in the log any more.
+    OutOfRange {
+        /// The partition.
+        partition: Partition,
+        /// The ends of its log, where the broker told them.
+        ends: Option<Ends>,
+    },
+    /// The newest offsets, and whether any broker is connected; every two seconds.
+    Ends {
+        /// One past the newest offset of each partition.
+        ends: Vec<(Partition, i64)>,
+        /// True where at least one broker is connected.
+        connected: bool,
+    },
+    /// Something that passes or that an operator should know of, such as a topic that does not exist yet.
+    Trouble(String),
+    /// The consumer cannot go on; a new one may.
+    Ended(String),
+}
+
+#[derive(Debug)]
+enum Command {
+    Subscribe(Vec<String>),
+    Position(Start),
+    Hold(Partition),
+    Stored(Partition, i64),
+    Stop,
+}
+
+/// A running consumer. It leaves the group when it is closed or dropped.
+#[derive(Debug)]
+pub struct Consumer {
+    commands: std_mpsc::Sender<Command>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+/// What a consumer says.
+#[derive(Debug)]
+pub struct Events {
+    /// Everything but messages. It must be read at all times: assignments wait for answers.
+    pub control: mpsc::Receiver<Event>,
+    /// Messages, bounded in number and bytes.
+    pub messages: mpsc::Receiver<Message>,
+}
+
+impl Consumer {
+    /// Starts the poll thread. It is subscribed to nothing yet.
+    pub fn start(options: &Options) -> Result<(Self, Events)> {
+        let (control, controls) = mpsc::channel(256);
+        let (messages, received) = mpsc::channel(limits::LANE_QUEUE);
+        let (commands, orders) = std_mpsc::channel();
+        let context = Context::new(control.clone());
+        let consumer: BaseConsumer<Context> = options
+            .config()
+            .create_with_context(context)
+            .map_err(|cause| Error::malformed("The Kafka settings cannot be used.").caused_by(cause))?;
+        let kib = (options.in_flight_bytes >> 10).max(1);
+        let poll = Poll {
+            consumer,
+            control,
+            messages,
+            orders,
+            budget: Arc::new(Semaphore::new(kib)),
+            budget_kib: u32::try_from(kib).unwrap_or(u32::MAX),
+            waiting: VecDeque::new(),
+            stuck_since: None,
+            all_paused: false,
+            seeks: Vec::new(),
+        };
+        let thread = thread::Builder::new().name("kafka-poll".to_owned()).spawn(move || poll.run()).map_err(Error::internal)?;
+        Ok((Self { commands, thread: Some(thread) }, Events { control: controls, messages: received }))
+    }
+
+    /// Consumes these topics from now on, and no others.
+    pub fn subscribe(&self, topics: Vec<String>) {
+        self.order(Command::Subscribe(topics));
+    }
+
+    /// Moves an assigned partition; messages of its new epoch follow.
+    pub fn position(&self, start: Start) {
+        self.order(Command::Position(start));
+    }
+
+    /// Fetches nothing of a partition until it is positioned again.
+    pub fn hold(&self, partition: Partition) {
+        self.order(Command::Hold(partition));
+    }
+
+    /// Tells Kafka, as a courtesy, that everything before `next` is done.
+    pub fn stored(&self, partition: Partition, next: i64) {
+        self.order(Command::Stored(partition, next));
+    }
+
+    /// Leaves the group and ends the thread. It blocks until then.
+    pub fn close(mut self) {
+        self.order(Command::Stop);
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was logged where it happened.
+            let _ = thread.join();
+        }
+    }
+
+    /// An order to a thread that has ended has no effect, and none is needed: its end was an event.
+    fn order(&self, command: Command) {
+        let _ = self.commands.send(command);
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        self.order(Command::Stop);
+    }
+}
+
+/// Brokers and topics, in a sentence for `weir doctor`. It blocks.
+pub fn examine(options: &Options) -> Result<String> {
+    let away = |cause: KafkaError| Error::unavailable("Kafka broker", cause);
+    let consumer: BaseConsumer = options.config().create().map_err(away)?;
+    let metadata = consumer.fetch_metadata(None, CONNECT).map_err(away)?;
+    let cluster = consumer.client().fetch_cluster_id(CONNECT).unwrap_or_else(|| "without an id".to_owned());
+    Ok(format!("cluster {cluster}: {} brokers, {} topics", metadata.brokers().len(), metadata.topics().len()))
+}
