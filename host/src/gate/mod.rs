@@ -3,30 +3,60 @@
 //! Every method begins with [`Gate::authorise`], so that what follows holds a permit; a denial is audited there. Both entrances
 //! end here, and nothing here knows HTTP or Kafka.
 
+pub mod accounts;
+pub mod catalogue;
 pub mod health;
+mod identity;
+pub mod objects;
+pub mod readings;
+pub mod validators;
 
 use std::sync::Arc;
 
-use crate::model::Clock;
+use crate::error::{Chain, Result};
+use crate::guest::Engine;
+use crate::model::{Action, Caller, Clock, Resource};
+use crate::objects::ObjectStore;
+use crate::platform::Platform;
+use crate::policy::{Permit, Policy};
+use crate::schema::Schemas;
+use crate::timescale::Timescale;
 use crate::vitals::Vitals;
 
 /// Everything that a gate may use.
 #[derive(Debug)]
 pub struct Gate {
+    /// Who may do what.
+    pub policy: Arc<Policy>,
+    /// What the platform knows.
+    pub platform: Arc<Platform>,
+    /// What the sensors said.
+    pub timescale: Arc<Timescale>,
+    /// Files.
+    pub objects: Arc<ObjectStore>,
+    /// Tenants' modules.
+    pub guest: Arc<Engine>,
+    /// Compiled JSON Schemas.
+    pub schemas: Arc<Schemas>,
     /// Where things are counted and reported.
     pub vitals: Arc<Vitals>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// When the stores were last asked how they are.
+    pub asked: health::Asked,
 }
 
 impl Gate {
-    /// Stands in until the identity gate lands.
-    pub async fn identify(
-        &self,
-        _bearer: &str,
-        _tenant: Option<&str>,
-        _request_id: Arc<str>,
-    ) -> crate::error::Result<crate::model::Caller> {
-        Err(crate::error::Error::new(crate::error::Kind::Unauthenticated, "This token is not known."))
+    /// The policy's decision: a permit, or an error that is on record.
+    async fn authorise(&self, caller: &Caller, action: Action, resource: &Resource) -> Result<Permit> {
+        let denied = match self.policy.authorise(caller, action, resource) {
+            Ok(permit) => return Ok(permit),
+            Err(denied) => denied,
+        };
+        if let Err(error) = self.platform.audit_denial(&denied, &caller.request_id).await {
+            // The caller is refused all the same; the log has what the audit lacks.
+            tracing::warn!(error = %Chain(&error), subject = %caller.subject, "a denial could not be audited: {denied}");
+        }
+        Err(denied.into())
     }
 }

@@ -1,0 +1,116 @@
+//! Tenants and API tokens.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::Gate;
+use crate::error::{Error, Result};
+use crate::model::{Action, Caller, Resource, Subject, Tenant, check_name};
+use crate::paging::{Listed, PageOf};
+pub use crate::platform::accounts::{TenantRow, TokenRow, new_secret};
+use crate::policy::Permit;
+
+/// A token and its secret, which nobody can see again.
+#[derive(Debug)]
+pub struct CreatedToken {
+    /// The token.
+    pub token: TokenRow,
+    /// What to send as `Authorization: Bearer …`.
+    pub secret: String,
+}
+
+impl Gate {
+    /// Makes a tenant.
+    pub async fn tenant_create(&self, caller: &Caller, slug: &str, name: &str) -> Result<TenantRow> {
+        let permit = self.authorise(caller, Action::Admin, &Resource::platform("tenants")).await?;
+        check_name("A tenant's `name`", name)?;
+        self.platform.tenant_create(&permit, &Tenant::parse(slug)?, name).await
+    }
+
+    /// One page of all tenants.
+    pub async fn tenant_list(&self, caller: &Caller, page: &PageOf) -> Result<Listed<TenantRow>> {
+        let permit = self.authorise(caller, Action::Admin, &Resource::platform("tenants")).await?;
+        self.platform.tenant_list(&permit, page).await
+    }
+
+    /// One tenant.
+    pub async fn tenant_get(&self, caller: &Caller, slug: &str) -> Result<TenantRow> {
+        let permit = self.authorise(caller, Action::Admin, &Resource::platform_one("tenants", slug)).await?;
+        self.platform.tenant_get(&permit, slug).await?.ok_or_else(|| Error::not_found(format!("tenant `{slug}`")))
+    }
+
+    /// Renames a tenant, suspends it or lets it act again.
+    pub async fn tenant_update(
+        &self,
+        caller: &Caller,
+        slug: &str,
+        name: Option<&str>,
+        status: Option<&str>,
+    ) -> Result<TenantRow> {
+        let permit = self.authorise(caller, Action::Admin, &Resource::platform_one("tenants", slug)).await?;
+        if let Some(name) = name {
+            check_name("A tenant's `name`", name)?;
+        }
+        if status.is_some_and(|status| !matches!(status, "active" | "suspended")) {
+            return Err(Error::malformed("`status` is `active` or `suspended`.").at("/status", "unknown status"));
+        }
+        self.platform
+            .tenant_update(&permit, slug, name, status)
+            .await?
+            .ok_or_else(|| Error::not_found(format!("tenant `{slug}`")))
+    }
+
+    /// Makes an API token; its secret is in the answer and nowhere else.
+    pub async fn token_create(&self, caller: &Caller, name: &str, expires_at: Option<DateTime<Utc>>) -> Result<CreatedToken> {
+        let permit = self.authorise(caller, Action::Write, &Resource::platform("tokens")).await?;
+        check_name("A token's `name`", name)?;
+        if name.contains([',', ' ', '/', ':', '#', '"']) {
+            return Err(Error::malformed("A token's `name` stands in policy files, so it has no blank and none of , / : # \".")
+                .at("/name", "not allowed in a policy file"));
+        }
+        if expires_at.is_some_and(|end| end <= self.clock.now()) {
+            return Err(Error::malformed("`expiresAt` lies in the past.").at("/expiresAt", "must lie ahead"));
+        }
+        self.check_reach(&permit, name).await?;
+        let secret = new_secret();
+        let token = self.platform.token_create(&permit, name, &secret, expires_at).await?;
+        Ok(CreatedToken { token, secret })
+    }
+
+    /// The policy knows tokens by name, so whoever makes one could make itself one that reaches further. What reaches all tenants is
+    /// made by those who do.
+    async fn check_reach(&self, permit: &Permit, name: &str) -> Result<()> {
+        let tenants = Resource::platform("tenants");
+        let bearer = |subject: Subject, home: &Tenant| Caller {
+            subject,
+            tenant: home.clone(),
+            home: home.clone(),
+            token: None,
+            request_id: Arc::clone(permit.request_id()),
+        };
+        if self.policy.authorise(&bearer(Subject::token(name), permit.tenant()), Action::Admin, &tenants).is_ok() {
+            self.authorise(&bearer(permit.subject().clone(), permit.home()), Action::Admin, &tenants).await?;
+        }
+        Ok(())
+    }
+
+    /// One page of the tenant's tokens, without their secrets.
+    pub async fn token_list(&self, caller: &Caller, page: &PageOf) -> Result<Listed<TokenRow>> {
+        let permit = self.authorise(caller, Action::Read, &Resource::platform("tokens")).await?;
+        self.platform.token_list(&permit, page).await
+    }
+
+    /// One token, without its secret.
+    pub async fn token_get(&self, caller: &Caller, id: Uuid) -> Result<TokenRow> {
+        let permit = self.authorise(caller, Action::Read, &Resource::platform_one("tokens", &id.to_string())).await?;
+        self.platform.token_get(&permit, id).await?.ok_or_else(|| Error::not_found(format!("token `{id}`")))
+    }
+
+    /// Revokes a token, at once.
+    pub async fn token_revoke(&self, caller: &Caller, id: Uuid) -> Result<()> {
+        let permit = self.authorise(caller, Action::Delete, &Resource::platform_one("tokens", &id.to_string())).await?;
+        if self.platform.token_revoke(&permit, id).await? { Ok(()) } else { Err(Error::not_found(format!("token `{id}`"))) }
+    }
+}

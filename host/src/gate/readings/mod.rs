@@ -1,0 +1,8 @@
+//! Readings: in by one line that both entrances share, out by another.
+
+mod admit;
+mod position;
+mod read;
+
+pub use self::admit::{AdmitError, Admitted, Refused};
+pub use crate::timescale::{Filter, Latest, Order, Page, Place, StoredReading, StoredSensor, StoredValue, WriteError};
