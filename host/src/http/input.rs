@@ -6,13 +6,18 @@ use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use utoipa::IntoParams;
 
 use super::App;
 use super::reply::Problem;
 use crate::error::{Error, Kind};
 use crate::limits;
+use crate::paging::PageOf;
 
 /// A JSON body of at most [`limits::JSON_BODY_BYTES`].
 #[derive(Debug)]
@@ -129,4 +134,52 @@ impl<T: DeserializeOwned + Send> FromRequestParts<App> for Path<T> {
             .map_err(|rejection| Error::malformed("A part of the path cannot be read.").at("path", rejection.body_text()))?;
         Ok(Self(path))
     }
+}
+
+/// Query parameters of a list.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct PageQuery {
+    /// Items of a page.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    limit: Option<u32>,
+    /// `nextCursor` of the page before.
+    cursor: Option<String>,
+}
+
+impl PageQuery {
+    /// The page that is asked for.
+    pub fn page(&self) -> Result<PageOf, Error> {
+        page_of(self.limit, self.cursor.as_deref())
+    }
+}
+
+/// The page that `limit` and `cursor` ask for. A cursor is the last key in base64url; clients do not look inside.
+pub fn page_of(limit: Option<u32>, cursor: Option<&str>) -> Result<PageOf, Error> {
+    let limit = limit.unwrap_or(limits::PAGE_DEFAULT);
+    if limit == 0 || limit > limits::PAGE_MAX {
+        let problem = format!("must lie from 1 to {}", limits::PAGE_MAX);
+        return Err(Error::malformed(format!("`limit` {problem}.")).at("limit", problem));
+    }
+    let after = cursor.map(|cursor| {
+        let bytes = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        bytes.ok_or_else(|| Error::malformed("`cursor` is not one that this endpoint gave.").at("cursor", "unreadable"))
+    });
+    Ok(PageOf { limit, after: after.transpose()? })
+}
+
+/// What to send as `cursor` for the page after `key`.
+pub fn cursor(key: &str) -> String {
+    URL_SAFE_NO_PAD.encode(key)
+}
+
+/// A field that tells "not sent" (`None`) from null (`Some(None)`): a PUT leaves the first as it is and empties the second.
+#[expect(clippy::option_option, reason = "null and nothing are two things in a change")]
+pub fn sent<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: serde::Deserializer<'de>,
+{
+    Option::deserialize(deserializer).map(Some)
 }

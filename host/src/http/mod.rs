@@ -3,11 +3,17 @@
 //! A handler decodes, makes one call on the gate and replies. It knows neither stores nor policy. Routes are given below `/api`
 //! as the contract has them; a handler's attribute holds the rest of its path.
 
+mod accounts;
 mod caller;
+mod catalogue;
+mod files;
 mod input;
 mod layers;
+mod listen;
+mod readings;
 pub mod reply;
 mod system;
+mod validators;
 
 use std::sync::Arc;
 
@@ -22,6 +28,7 @@ use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, S
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use self::readings::{read, write};
 use self::reply::Problem;
 use crate::error::{Error, Kind};
 use crate::gate::Gate;
@@ -35,20 +42,63 @@ pub struct App {
 }
 
 /// Every route. Those outside the policy are in `system`; all others take a `Caller`.
-fn routes() -> OpenApiRouter<App> {
-    let brief = OpenApiRouter::new()
+///
+/// Routes that stream a body either way stand outside the time limit: a large body takes what it takes, and silence ends it.
+fn routes(api: bool) -> OpenApiRouter<App> {
+    let system = OpenApiRouter::new()
         .routes(routes!(system::health))
         .routes(routes!(system::live))
         .routes(routes!(system::ready))
         .routes(routes!(system::entry))
         .routes(routes!(system::openapi))
         .routes(routes!(system::metrics));
-    OpenApiRouter::with_openapi(base()).merge(brief.layer(from_fn(layers::time_limit)))
+    if !api {
+        return OpenApiRouter::with_openapi(base()).merge(system.layer(from_fn(layers::time_limit)));
+    }
+    let platform = OpenApiRouter::new()
+        .routes(routes!(accounts::list_tenants, accounts::create_tenant))
+        .routes(routes!(accounts::get_tenant, accounts::update_tenant))
+        .routes(routes!(accounts::list_tokens, accounts::create_token))
+        .routes(routes!(accounts::get_token, accounts::revoke_token))
+        .routes(routes!(catalogue::list_topics, catalogue::create_topic))
+        .routes(routes!(catalogue::get_topic, catalogue::update_topic, catalogue::delete_topic))
+        .routes(routes!(catalogue::set_topic_schema, catalogue::clear_topic_schema))
+        .routes(routes!(catalogue::list_schemas, catalogue::create_schema))
+        .routes(routes!(catalogue::get_schema, catalogue::delete_schema))
+        .routes(routes!(catalogue::schema_versions))
+        .routes(routes!(catalogue::latest_schema))
+        .routes(routes!(catalogue::get_chain, catalogue::set_chain))
+        .routes(routes!(validators::list, validators::create))
+        .routes(routes!(validators::get, validators::update, validators::delete))
+        .routes(routes!(validators::versions))
+        .routes(routes!(validators::activate))
+        .routes(routes!(validators::set_strategy));
+    let modules = OpenApiRouter::new().routes(routes!(validators::upload));
+    let readings = OpenApiRouter::new()
+        .routes(routes!(read::list, write::create))
+        .routes(routes!(read::one, read::remove))
+        .routes(routes!(read::sensors))
+        .routes(routes!(read::latest))
+        .routes(routes!(read::range))
+        .routes(routes!(read::of_topic))
+        .routes(routes!(read::of_schema));
+    let bulk = OpenApiRouter::new().routes(routes!(write::bulk));
+    let buckets = OpenApiRouter::new()
+        .routes(routes!(files::list_buckets, files::create_bucket))
+        .routes(routes!(files::delete_bucket))
+        .routes(routes!(files::bucket_exists))
+        .routes(routes!(files::list_objects))
+        .routes(routes!(files::object_exists));
+    let files =
+        OpenApiRouter::new().routes(routes!(files::upload, files::delete_object)).routes(routes!(files::download, files::look));
+    let brief = system.nest("/api/platform", platform).nest("/api/timescale", readings).nest("/api/storage", buckets);
+    let streamed = OpenApiRouter::new().nest("/api/platform", modules).nest("/api/timescale", bulk).nest("/api/storage", files);
+    OpenApiRouter::with_openapi(base()).merge(brief.layer(from_fn(layers::time_limit))).merge(streamed)
 }
 
-/// The router, ready to be served.
-pub fn router(gate: Arc<Gate>) -> Router {
-    let (router, document) = routes().split_for_parts();
+/// The router, ready to be served; without `api`, what is outside the policy alone.
+pub fn router(gate: Arc<Gate>, api: bool) -> Router {
+    let (router, document) = routes(api).split_for_parts();
     let known = layers::KnownParameters::of(&document);
     let app = App { gate, openapi: text(document).into() };
     router
@@ -70,7 +120,7 @@ pub fn router(gate: Arc<Gate>) -> Router {
 
 /// The OpenAPI document as JSON text.
 pub fn openapi() -> String {
-    text(routes().split_for_parts().1)
+    text(routes(true).split_for_parts().1)
 }
 
 /// Path templates of the router may hold `{*name}` for the rest of a path; OpenAPI has only `{name}`.
@@ -99,11 +149,12 @@ fn panicked(_: Box<dyn std::any::Any + Send>) -> Response<axum::body::Body> {
     Problem(Error::internal("a handler panicked")).into_response()
 }
 
-/// Serves until `stop` resolves, then lets requests under way end.
+/// Serves so many connections at once until `stop` resolves, then lets requests under way end.
 pub async fn serve(
     listener: tokio::net::TcpListener,
+    connections: usize,
     router: Router,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    axum::serve(listener, router).with_graceful_shutdown(stop).await
+    axum::serve(listen::Bounded::new(listener, connections), router).with_graceful_shutdown(stop).await
 }

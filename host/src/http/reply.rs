@@ -1,4 +1,4 @@
-//! What goes out: the envelope, ETags, cursors, and the one place where an [`Error`] becomes a status code.
+//! What goes out: the envelope, `ETag`s, cursors, and the one place where an [`Error`] becomes a status code.
 //!
 //! Nothing below `http/` knows a status code, and no handler builds a body of its own.
 
@@ -112,6 +112,14 @@ pub fn no_content() -> Reply<()> {
     Ok(Success { status: StatusCode::NO_CONTENT, headers: Vec::new(), content: Content::Nothing })
 }
 
+impl<T> Success<T> {
+    /// With one more header; an `ETag` takes the place of the one over the JSON.
+    pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+}
+
 impl<T: Serialize> IntoResponse for Success<T> {
     fn into_response(self) -> axum::response::Response {
         let timestamp = timestamp();
@@ -139,7 +147,7 @@ impl<T: Serialize> IntoResponse for Success<T> {
         response.headers_mut().extend(header_map(self.headers));
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(etag) = etag {
-            response.headers_mut().insert(header::ETAG, etag);
+            response.headers_mut().entry(header::ETAG).or_insert(etag);
         }
         response
     }
@@ -153,6 +161,12 @@ struct PageOut<T> {
     timestamp: String,
 }
 
+/// 200 with a body that is no JSON, or 206 where it is a part of one.
+pub(super) fn content(headers: Vec<(HeaderName, HeaderValue)>, part: bool, body: Body) -> axum::response::Response {
+    let status = if part { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
+    (status, header_map(headers), body).into_response()
+}
+
 fn header_map(headers: Vec<(HeaderName, HeaderValue)>) -> axum::http::HeaderMap {
     headers.into_iter().collect()
 }
@@ -162,6 +176,15 @@ fn etag(data: &[u8]) -> HeaderValue {
     let digest = crate::rules::Digest::of(data).to_string();
     let quoted = format!("\"{}\"", &digest[..32]);
     HeaderValue::from_str(&quoted).unwrap_or(HeaderValue::from_static("\"\""))
+}
+
+/// True where `If-Match` names no tag, any, or that of `data` as it is now.
+pub(super) fn is_unchanged<T: Serialize>(if_match: Option<&HeaderValue>, data: &T) -> bool {
+    let Some(wanted) = if_match else { return true };
+    let Some(now) = serde_json::to_vec(data).ok().map(|data| etag(&data)) else { return false };
+    let mut tags = wanted.to_str().unwrap_or("").split(',').map(str::trim);
+    // The comparison is the strong one: a weak tag matches nothing.
+    tags.any(|tag| tag == "*" || tag.as_bytes() == now.as_bytes())
 }
 
 /// A time as the contract writes it: RFC 3339 in UTC, with microseconds and `Z`.
@@ -231,7 +254,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> axum::response::Response {
         let Self(error) = self;
         let status = status(error.kind());
-        let request_id = REQUEST_ID.try_with(|id| id.to_string()).unwrap_or_default();
+        let request_id = REQUEST_ID.try_with(ToString::to_string).unwrap_or_default();
         match error.kind() {
             Kind::Internal => tracing::error!(request_id, error = %Chain(&error), "request {request_id} failed"),
             Kind::Unavailable => tracing::warn!(request_id, error = %Chain(&error), "request {request_id} found a backend away"),
@@ -252,6 +275,10 @@ impl IntoResponse for Problem {
         let mut response = (status, axum::Json(body)).into_response();
         if let Some(wait) = error.wait() {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+        }
+        if status == StatusCode::PAYLOAD_TOO_LARGE {
+            // The rest of the body is not read, so the connection cannot carry another request.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -13,6 +13,7 @@ use super::App;
 use super::reply::{self, Problem, Reply, ok, rfc3339};
 use crate::error::{Error, Kind};
 use crate::gate::health::{Health, Overall};
+use crate::vitals::Standing;
 
 /// How Weir and its services are.
 #[derive(Debug, Serialize, ToSchema)]
@@ -58,11 +59,14 @@ pub(super) async fn live() -> Reply<&'static str> {
 #[utoipa::path(get, path = "/health/ready", tag = "system", security(()),
     responses((status = 200), (status = 503, body = super::reply::ErrorBody)))]
 pub(super) async fn ready(State(app): State<App>) -> Reply<&'static str> {
-    if app.gate.health().await.overall == Overall::Unhealthy {
-        let away = Error::new(Kind::Unavailable, "Weir is not ready: the platform database does not answer.");
-        return Err(Problem(away.retry_after(crate::limits::RETRY_AFTER)));
+    let health = app.gate.health().await;
+    let migrated = health.services.get("migrations").is_some_and(|report| report.standing == Standing::Connected);
+    if health.overall != Overall::Unhealthy && migrated {
+        return ok("ready");
     }
-    ok("ready")
+    let waiting = if migrated { "the platform database does not answer" } else { "the databases do not have their tables yet" };
+    let away = Error::new(Kind::Unavailable, format!("Weir is not ready: {waiting}."));
+    Err(Problem(away.retry_after(crate::limits::RETRY_AFTER)))
 }
 
 /// Name, version and where to go from here.

@@ -1,0 +1,162 @@
+//! `/api/platform/tenants` and `/api/platform/tokens`.
+
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::App;
+use super::input::{Json, PageQuery, Path, Query, cursor};
+use super::reply::{Envelope, ErrorBody, Page, Reply, created, no_content, ok, page, rfc3339};
+use crate::gate::accounts::{TenantRow, TokenRow};
+use crate::model::Caller;
+
+/// A tenant.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Tenant {
+    /// Its name in credentials and policies.
+    slug: String,
+    /// Its name for people.
+    name: String,
+    /// `active` or `suspended`.
+    status: String,
+    created_at: String,
+    updated_at: String,
+}
+
+impl From<TenantRow> for Tenant {
+    fn from(row: TenantRow) -> Self {
+        Self {
+            slug: row.slug,
+            name: row.name,
+            status: row.status,
+            created_at: rfc3339(row.created_at),
+            updated_at: rfc3339(row.updated_at),
+        }
+    }
+}
+
+/// A new tenant.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewTenant {
+    /// 1 to 63 of a-z, 0-9 and '-'.
+    slug: String,
+    /// Its name for people; the slug where it is not given.
+    name: Option<String>,
+}
+
+/// A change of a tenant; what is left out stays as it is.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TenantChange {
+    name: Option<String>,
+    /// `active` or `suspended`.
+    status: Option<String>,
+}
+
+/// Make a tenant. For platform administrators.
+#[utoipa::path(post, path = "/tenants", tag = "tenants", request_body = NewTenant,
+    responses((status = 201, body = Envelope<Tenant>), (status = "4XX", body = ErrorBody)))]
+pub(super) async fn create_tenant(caller: Caller, State(app): State<App>, Json(form): Json<NewTenant>) -> Reply<Tenant> {
+    let row = app.gate.tenant_create(&caller, &form.slug, form.name.as_deref().unwrap_or(&form.slug)).await?;
+    created(&format!("/api/platform/tenants/{}", row.slug), row.into())
+}
+
+/// List the tenants. For platform administrators.
+#[utoipa::path(get, path = "/tenants", tag = "tenants", params(PageQuery),
+    responses((status = 200, body = Page<Tenant>), (status = "4XX", body = ErrorBody)))]
+pub(super) async fn list_tenants(caller: Caller, State(app): State<App>, Query(query): Query<PageQuery>) -> Reply<Vec<Tenant>> {
+    let found = app.gate.tenant_list(&caller, &query.page()?).await?;
+    page(found.items.into_iter().map(Into::into).collect(), found.next.as_deref().map(cursor))
+}
+
+/// One tenant. For platform administrators.
+#[utoipa::path(get, path = "/tenants/{slug}", tag = "tenants", params(("slug" = String, Path)),
+    responses((status = 200, body = Envelope<Tenant>), (status = "4XX", body = ErrorBody)))]
+pub(super) async fn get_tenant(caller: Caller, State(app): State<App>, Path(slug): Path<String>) -> Reply<Tenant> {
+    ok(app.gate.tenant_get(&caller, &slug).await?.into())
+}
+
+/// Rename a tenant, suspend it, or let it act again. For platform administrators.
+#[utoipa::path(put, path = "/tenants/{slug}", tag = "tenants", params(("slug" = String, Path)), request_body = TenantChange,
+    responses((status = 200, body = Envelope<Tenant>), (status = "4XX", body = ErrorBody)))]
+pub(super) async fn update_tenant(
+    caller: Caller,
+    State(app): State<App>,
+    Path(slug): Path<String>,
+    Json(form): Json<TenantChange>,
+) -> Reply<Tenant> {
+    ok(app.gate.tenant_update(&caller, &slug, form.name.as_deref(), form.status.as_deref()).await?.into())
+}
+
+/// An API token, without its secret.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Token {
+    id: Uuid,
+    /// Policy files speak of it as `token:<name>`.
+    name: String,
+    expires_at: Option<String>,
+    created_at: String,
+}
+
+impl From<TokenRow> for Token {
+    fn from(row: TokenRow) -> Self {
+        Self { id: row.id, name: row.name, expires_at: row.expires_at.map(rfc3339), created_at: rfc3339(row.created_at) }
+    }
+}
+
+/// A token with its secret, which is shown this once.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CreatedToken {
+    #[serde(flatten)]
+    token: Token,
+    /// What to send as `Authorization: Bearer …`.
+    secret: String,
+}
+
+/// A new token.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewToken {
+    /// Unique among the tenant's tokens.
+    name: String,
+    /// When it ends; never, where it is not given.
+    expires_at: Option<DateTime<Utc>>,
+}
+
+/// Create an API token. Its secret is in this answer and nowhere else.
+#[utoipa::path(post, path = "/tokens", tag = "tokens", request_body = NewToken,
+    responses((status = 201, body = Envelope<CreatedToken>), (status = "4XX", body = ErrorBody)))]
+pub(super) async fn create_token(caller: Caller, State(app): State<App>, Json(form): Json<NewToken>) -> Reply<CreatedToken> {
+    let made = app.gate.token_create(&caller, &form.name, form.expires_at).await?;
+    let location = format!("/api/platform/tokens/{}", made.token.id);
+    created(&location, CreatedToken { token: made.token.into(), secret: made.secret })
+}
+
+/// List the tenant's tokens.
+#[utoipa::path(get, path = "/tokens", tag = "tokens", params(PageQuery),
+    responses((status = 200, body = Page<Token>), (status = "4XX", body = ErrorBody)))]
+pub(super) async fn list_tokens(caller: Caller, State(app): State<App>, Query(query): Query<PageQuery>) -> Reply<Vec<Token>> {
+    let found = app.gate.token_list(&caller, &query.page()?).await?;
+    page(found.items.into_iter().map(Into::into).collect(), found.next.as_deref().map(cursor))
+}
+
+/// One token.
+#[utoipa::path(get, path = "/tokens/{id}", tag = "tokens", params(("id" = Uuid, Path)),
+    responses((status = 200, body = Envelope<Token>), (status = "4XX", body = ErrorBody)))]
+pub(super) async fn get_token(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>) -> Reply<Token> {
+    ok(app.gate.token_get(&caller, id).await?.into())
+}
+
+/// Revoke a token, at once.
+#[utoipa::path(delete, path = "/tokens/{id}", tag = "tokens", params(("id" = Uuid, Path)),
+    responses((status = 204), (status = "4XX", body = ErrorBody)))]
+pub(super) async fn revoke_token(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>) -> Reply<()> {
+    app.gate.token_revoke(&caller, id).await?;
+    no_content()
+}
