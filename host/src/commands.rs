@@ -1,1 +1,178 @@
-//! Not written yet.
+//! The commands of `weir`: the same calls that serve traffic, from a shell.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::error::Chain;
+use crate::settings::{LogFormat, SETTINGS, Settings};
+use crate::{dev, guest, policy, serve};
+
+mod doctor;
+mod token;
+
+/// A storage gateway for IoT platforms.
+#[derive(Debug, Parser)]
+#[command(name = "weir", version, about, propagate_version = true)]
+pub struct Weir {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve: HTTP, the writer, or both, as `WEIR_ROLE` says.
+    Serve(FromFile),
+    /// Everything on this machine, with no service to install: databases, Kafka, files, sample data.
+    Dev(dev::Options),
+    /// Bring both databases to this version's tables. Safe to run at any time and by several at once.
+    Migrate(FromFile),
+    /// API tokens.
+    Token {
+        #[command(flatten)]
+        file: FromFile,
+        #[command(subcommand)]
+        command: token::Command,
+    },
+    /// Policy files.
+    Policy {
+        #[command(subcommand)]
+        command: PolicyCommand,
+    },
+    /// Check each backend, version, privilege and policy file, and say what to do.
+    Doctor(FromFile),
+    /// Print every setting with its names, default and meaning.
+    Settings,
+    /// Print the OpenAPI document.
+    Openapi,
+    /// Compile a module from standard input to standard output; Weir calls this itself, with limits on memory and time.
+    #[command(hide = true)]
+    CompileModule,
+}
+
+/// Where settings come from besides the environment.
+#[derive(Debug, Args)]
+pub(crate) struct FromFile {
+    /// A TOML file of settings; the environment wins over it.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum PolicyCommand {
+    /// Read all policy files and run their cases; every mistake is a line with its file and number.
+    Check {
+        /// The folder of policy files.
+        #[arg(default_value = "policies")]
+        folder: PathBuf,
+    },
+}
+
+/// A command that failed: one line for standard error.
+#[derive(Debug)]
+pub struct Failure(pub String);
+
+impl Failure {
+    /// The line of an error and its causes.
+    pub fn of(error: &(dyn std::error::Error + 'static)) -> Self {
+        Self(Chain(error).to_string())
+    }
+}
+
+impl<E: std::error::Error + 'static> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::of(&error)
+    }
+}
+
+/// Runs a command; the exit code is 0 where it did what it was asked for.
+pub fn run(weir: Weir) -> ExitCode {
+    match act(weir.command) {
+        Ok(code) => code,
+        Err(Failure(line)) => {
+            let _ = writeln!(std::io::stderr(), "weir: {line}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn act(command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Serve(file) => {
+            let settings = settings(&file)?;
+            log(settings.log_format);
+            on_runtime(serve::run(settings))?;
+        }
+        Command::Dev(options) => {
+            log(LogFormat::Text);
+            on_runtime(dev::run(options, environment()))?;
+        }
+        Command::Migrate(file) => {
+            let settings = settings(&file)?;
+            log(settings.log_format);
+            on_runtime(serve::migrate(&settings))?;
+            print_line("Both databases have this version's tables.")?;
+        }
+        Command::Token { file, command } => on_runtime(token::run(settings(&file)?, command))?,
+        Command::Policy { command: PolicyCommand::Check { folder } } => return check_policies(&folder),
+        Command::Doctor(file) => return on_runtime(doctor::run(&settings(&file)?)),
+        Command::Settings => print_settings()?,
+        Command::Openapi => print_line(&crate::http::openapi())?,
+        Command::CompileModule => guest::load::compile_stdin_to_stdout()?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn on_runtime<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}
+
+fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+}
+
+fn settings(file: &FromFile) -> Result<Settings, Failure> {
+    Ok(Settings::load(file.config.as_deref(), &environment())?)
+}
+
+/// Sends the log to standard error, so that what a command prints can be piped.
+fn log(format: LogFormat) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("WEIR_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,opendal=warn,sqlx=warn"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+        LogFormat::Text => builder.with_target(false).init(),
+    }
+}
+
+fn print_line(line: &str) -> Result<(), Failure> {
+    Ok(writeln!(std::io::stdout(), "{line}")?)
+}
+
+fn print_settings() -> Result<(), Failure> {
+    print_line("| key | environment | default | what it does |\n|---|---|---|---|")?;
+    for setting in SETTINGS {
+        let default = setting.default.map_or_else(|| "none".to_owned(), |default| format!("`{default}`"));
+        print_line(&format!("| `{}` | `{}` | {default} | {} |", setting.key, setting.environment, setting.about))?;
+    }
+    Ok(())
+}
+
+fn check_policies(folder: &std::path::Path) -> Result<ExitCode, Failure> {
+    match policy::files::check(folder) {
+        Ok(summary) => {
+            print_line(&summary.to_string())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(mistakes) => {
+            for mistake in mistakes {
+                print_line(&mistake.to_string())?;
+            }
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}

@@ -1,1 +1,240 @@
-//! Not written yet.
+//! `weir serve`: settings → parts → roles, and the way down: soft stop, drain, hard stop.
+//!
+//! The one place that names all parts together and the only one that spawns tasks; a part is handed its future's place here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::{BackoffBuilder as _, ExponentialBuilder};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::commands::Failure;
+use crate::error::{Chain, Error, Result};
+use crate::gate::Gate;
+use crate::guest::Engine;
+use crate::kafka;
+use crate::model::SystemClock;
+use crate::objects::ObjectStore;
+use crate::platform::Platform;
+use crate::policy::Policy;
+use crate::schema::Schemas;
+use crate::settings::{Place, Settings};
+use crate::timescale::Timescale;
+use crate::vitals::{Standing, Vitals};
+use crate::writer::Writer;
+use crate::{http, limits, objects, platform, policy, timescale, writer};
+
+/// The platform database of these settings; it connects when it is first used.
+pub fn platform(settings: &Settings) -> Result<Platform> {
+    Platform::connect(&platform::Options {
+        url: settings.platform.url.reveal().to_owned(),
+        connections: settings.platform.connections,
+    })
+}
+
+/// The database of readings of these settings; it connects when it is first used.
+pub fn timescale(settings: &Settings) -> Result<Timescale> {
+    Timescale::connect(&timescale::Options {
+        url: settings.timescale.url.reveal().to_owned(),
+        connections: settings.timescale.connections,
+        lanes: settings.writer.lanes,
+    })
+}
+
+/// The object store of these settings.
+pub fn objects(settings: &Settings) -> Result<ObjectStore> {
+    let place = settings.storage.place().map_err(Error::internal)?;
+    let reveal =
+        |secret: &Option<crate::settings::Secret>| secret.as_ref().map_or_else(String::new, |key| key.reveal().to_owned());
+    ObjectStore::connect(objects::Options {
+        location: match place {
+            Place::Folder(folder) => objects::Location::Folder(folder),
+            Place::S3 { bucket, endpoint } => objects::Location::S3 {
+                endpoint,
+                region: settings.storage.region.clone(),
+                bucket,
+                access_key: reveal(&settings.storage.access_key),
+                secret_key: reveal(&settings.storage.secret_key),
+            },
+        },
+    })
+}
+
+/// Where and how to consume; `None` where no broker is configured.
+pub fn kafka_options(settings: &Settings) -> Option<kafka::Options> {
+    let brokers = settings.kafka.brokers.clone()?;
+    Some(kafka::Options {
+        brokers,
+        group_id: settings.kafka.group_id.clone(),
+        group_instance_id: settings.kafka.group_instance_id.clone(),
+        session_timeout: Duration::from_millis(settings.kafka.session_timeout_ms.into()),
+        log_id: settings.kafka.log_id.clone(),
+        out_of_range: settings.kafka.offset_out_of_range,
+        ..kafka::Options::default()
+    })
+}
+
+/// All parts behind one gate, none of them running yet.
+pub async fn gate(settings: &Settings) -> Result<Gate, Failure> {
+    let vitals = Arc::new(Vitals::new());
+    let files = policy::Options { folder: settings.policies.clone(), vitals: Arc::clone(&vitals) };
+    let loaded = tokio::task::spawn_blocking(move || Policy::load(files)).await?;
+    let policy = loaded.map_err(|mistakes| {
+        let lines: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
+        Failure(format!("the policy files have mistakes:\n{}", lines.join("\n")))
+    })?;
+    let platform = Arc::new(platform(settings)?);
+    let guest = Engine::new(
+        crate::guest::Options {
+            time: Duration::from_millis(settings.guest.time_ms),
+            memory_bytes: settings.guest.memory_bytes,
+            instances: settings.guest.instances,
+            compiler: None,
+        },
+        Arc::clone(&platform) as _,
+        Arc::clone(&vitals),
+    )?;
+    Ok(Gate {
+        policy: Arc::new(policy),
+        platform,
+        timescale: Arc::new(timescale(settings)?),
+        objects: Arc::new(objects(settings)?),
+        guest: Arc::new(guest),
+        schemas: Arc::new(Schemas::default()),
+        vitals,
+        clock: Arc::new(SystemClock),
+        asked: crate::gate::health::Asked::default(),
+    })
+}
+
+/// Brings both databases to this version's tables.
+pub async fn migrate(settings: &Settings) -> Result<(), Failure> {
+    platform(settings)?.migrate().await?;
+    timescale(settings)?.migrate().await?;
+    Ok(())
+}
+
+/// Serves until the process is told to stop.
+pub async fn run(settings: Settings) -> Result<(), Failure> {
+    let stop = CancellationToken::new();
+    let tracker = TaskTracker::new();
+    stop_on_signals(stop.clone());
+    run_until(settings, stop, &tracker, async |_| Ok(())).await
+}
+
+/// Serves until `stop`; `ready` is called once with the gate, when the databases have their tables.
+pub async fn run_until(
+    settings: Settings,
+    stop: CancellationToken,
+    tracker: &TaskTracker,
+    ready: impl AsyncFnOnce(Running) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    // A soft limit of 1,024 is common, and less than the connections that may be open.
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
+    let gate = Arc::new(gate(&settings).await?);
+    let address = format!("{}:{}", settings.http.host, settings.http.port);
+    let listener = TcpListener::bind(&address).await.map_err(|error| {
+        Failure(format!("settings `http.host` and `http.port` (HOST, PORT): cannot listen on {address}: {error}"))
+    })?;
+    let bound = listener.local_addr()?;
+    tracing::info!(address = %bound, "HTTP listens on {bound}");
+    let router = http::router(Arc::clone(&gate), settings.role.serves());
+    let http = tracker.spawn(http::serve(listener, settings.http.connections, router, stop.clone().cancelled_owned()));
+    tracker.spawn(Arc::clone(&gate.policy).run(stop.clone()));
+    if prepare(&gate, &settings, &stop).await {
+        tracker.spawn(Arc::clone(&gate.platform).run(stop.clone()));
+        if let Some(options) = kafka_options(&settings).filter(|_| settings.role.writes()) {
+            let writer = Writer::new(writer_options(&settings), options, Arc::clone(&gate));
+            tracker.spawn(writer.run(stop.clone()));
+        }
+        ready(Running { gate: Arc::clone(&gate), address: bound }).await?;
+    }
+    stop.cancelled().await;
+    tracing::info!("stopping: no new requests, what is under way ends");
+    tracker.close();
+    if tokio::time::timeout(limits::DRAIN_TIME, tracker.wait()).await.is_err() {
+        tracing::warn!(
+            "some work did not end within {:?} and is cut off; nothing acknowledged is lost by that",
+            limits::DRAIN_TIME
+        );
+    }
+    if http.is_finished() {
+        http.await??;
+    }
+    Ok(())
+}
+
+/// What `ready` gets to see.
+#[derive(Debug)]
+pub struct Running {
+    /// The gate that serves.
+    pub gate: Arc<Gate>,
+    /// Where HTTP listens.
+    pub address: std::net::SocketAddr,
+}
+
+fn writer_options(settings: &Settings) -> writer::Options {
+    writer::Options {
+        lanes: settings.writer.lanes,
+        flush_readings: settings.writer.flush_readings,
+        flush_bytes: settings.writer.flush_bytes,
+        flush_age: settings.writer.flush_age(),
+        topics: settings.kafka.topics.as_ref().map(|list| list.split(',').map(|topic| topic.trim().to_owned()).collect()),
+    }
+}
+
+/// Brings the databases to this version's tables, however long they are away; false where the process was told to stop before.
+async fn prepare(gate: &Gate, settings: &Settings, stop: &CancellationToken) -> bool {
+    let mut waits = ExponentialBuilder::default().with_max_delay(limits::RETRY_WAIT).without_max_times().with_jitter().build();
+    loop {
+        let tried = async {
+            gate.platform.migrate().await?;
+            if let Some(token) = &settings.bootstrap_token {
+                gate.platform.bootstrap(token.reveal()).await?;
+            }
+            gate.timescale.migrate().await
+        };
+        let error = match tried.await {
+            Ok(()) => {
+                gate.vitals.report("migrations", Standing::Connected, serde_json::Value::Null);
+                return true;
+            }
+            Err(error) => error,
+        };
+        gate.vitals.report("migrations", Standing::Degraded, serde_json::json!({ "waitingFor": error.sentence() }));
+        tracing::warn!(error = %Chain(&error), "the databases are not ready; trying again");
+        tokio::select! {
+            () = stop.cancelled() => return false,
+            () = tokio::time::sleep(waits.next().unwrap_or(limits::RETRY_WAIT)) => {}
+        }
+    }
+}
+
+/// The first signal stops softly; a second one ends the process at once. Nobody waits for it: it waits until the process ends.
+pub(crate) fn stop_on_signals(stop: CancellationToken) {
+    tokio::spawn(async move {
+        signal().await;
+        stop.cancel();
+        signal().await;
+        tracing::warn!("a second signal: leaving at once");
+        std::process::exit(130);
+    });
+}
+
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
+        (Ok(mut interrupt), Ok(mut terminate)) => {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        // Without handlers the signals' own effect, to end the process, is what remains.
+        _ => std::future::pending().await,
+    }
+}
