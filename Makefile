@@ -3,7 +3,7 @@
 ARGS ?=
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 
-.PHONY: help run test guests fmt lint deny services-clean
+.PHONY: help run test measure guests fmt lint deny services-clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ run: ## Install what is missing, build, and start `weir dev` on port 3010 (ARGS=
 
 test: ## Start the real services, build the guests, run every test (ARGS="name" runs those whose name has it)
 	@scripts/test $(ARGS)
+
+measure: ## Run what takes minutes or prints figures: many random policies against casbin, rows a second of the store
+	@WEIR_TEST_PROFILE=release scripts/test --ignored --nocapture --test-threads 1
 
 guests: ## Build the sample guests into components
 	@scripts/guests

@@ -14,8 +14,10 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("ledger", &[]),
     ("limits", &[]),
     ("model", &[]),
+    ("paging", &[]),
     ("rules", &[]),
     ("settings", &[]),
+    ("turns", &[]),
     ("vitals", &[]),
     // 1 deciders: not each other
     ("policy", &[]),
@@ -40,7 +42,7 @@ const FLOORS: &[(&str, &[&str])] = &[
 ];
 
 /// Floor 0: everybody may use it.
-const NOUNS: &[&str] = &["batch", "error", "ledger", "limits", "model", "rules", "settings", "vitals"];
+const NOUNS: &[&str] = &["batch", "error", "ledger", "limits", "model", "paging", "rules", "settings", "turns", "vitals"];
 
 /// Which external crate may be named where.
 const CRATES: &[(&str, &[&str])] = &[
@@ -55,7 +57,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("casbin", &["policy"]),
     ("notify", &["policy"]),
     ("jsonschema", &["schema"]),
-    ("clap", &["main", "commands"]),
+    ("clap", &["main", "commands", "dev"]),
 ];
 
 /// Lines of a file, its tests aside.
@@ -135,13 +137,16 @@ fn imports_go_down_only() {
     let floors: BTreeMap<_, _> = FLOORS.iter().copied().collect();
     let mut mistakes = Vec::new();
     for source in sources() {
-        let allowed = floors.get(source.module.as_str()).unwrap_or_else(|| panic!("`{}` is not in the floor table", source.module));
+        let allowed =
+            floors.get(source.module.as_str()).unwrap_or_else(|| panic!("`{}` is not in the floor table", source.module));
         for (number, line) in source.code() {
             for import in imports(line) {
                 let target = import.split("::").next().unwrap_or_default();
                 let fine = target == source.module
                     || NOUNS.contains(&target)
-                    || allowed.iter().any(|prefix| *prefix == "*" || import == *prefix || import.starts_with(&format!("{prefix}::")));
+                    || allowed
+                        .iter()
+                        .any(|prefix| *prefix == "*" || import == *prefix || import.starts_with(&format!("{prefix}::")));
                 if !fine {
                     mistakes.push(format!(
                         "{}:{number}: `{}` may not use `crate::{import}`; it may use {allowed:?} and floor 0",
@@ -165,7 +170,8 @@ fn external_crates_stay_where_they_belong() {
             }
             let needle = format!("{name}::");
             for (number, line) in source.code() {
-                let named = line.match_indices(&needle).any(|(at, _)| !line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_'));
+                let named =
+                    line.match_indices(&needle).any(|(at, _)| !line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_'));
                 if named {
                     mistakes.push(format!("{}:{number}: `{name}` may be named in {allowed:?} only", source.path.display()));
                 }
@@ -179,7 +185,8 @@ fn external_crates_stay_where_they_belong() {
 fn status_codes_are_named_in_one_file() {
     let outside = sources().into_iter().filter(|source| !source.path.ends_with("http/reply.rs"));
     let named = outside.filter(|source| source.code().any(|(_, line)| line.contains("StatusCode")));
-    let mistakes: Vec<_> = named.map(|source| format!("{}: status codes belong to http/reply.rs", source.path.display())).collect();
+    let mistakes: Vec<_> =
+        named.map(|source| format!("{}: status codes belong to http/reply.rs", source.path.display())).collect();
     fail_on(&mistakes);
 }
 
@@ -248,7 +255,9 @@ fn a_landed_wit_version_never_changes() {
     let locked = |path: &Path| lock.contains(&path.strip_prefix(root().join("wit")).expect("below wit").display().to_string());
     for folder in fs::read_dir(root().join("wit")).expect("the wit folder").filter_map(Result::ok) {
         if folder.file_name().to_string_lossy().starts_with('v') {
-            for file in fs::read_dir(folder.path()).expect("a version").filter_map(Result::ok).filter(|file| !locked(&file.path())) {
+            for file in
+                fs::read_dir(folder.path()).expect("a version").filter_map(Result::ok).filter(|file| !locked(&file.path()))
+            {
                 mistakes.push(format!("{}: not in wit/LOCK", file.path().display()));
             }
         }

@@ -1,0 +1,9 @@
+//! The REST API, resource by resource, as the contract has it.
+
+mod accounts;
+mod catalogue;
+mod errors;
+mod files;
+mod health;
+mod readings;
+mod validators;

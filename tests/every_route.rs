@@ -1,0 +1,216 @@
+//! Every operation of the OpenAPI document, tried by nobody, by a stranger, by somebody without rights and by another tenant.
+//!
+//! A new route is in it by itself. The list of exceptions may only shrink.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::app::App;
+use crate::support::client::Client;
+
+/// What is outside the policy, by the contract.
+const OPEN: [&str; 6] = ["/health", "/health/live", "/health/ready", "/api", "/api/openapi.json", "/metrics"];
+
+/// One of the document's operations, with the first tenant's own things in its path.
+struct Operation {
+    method: Method,
+    template: String,
+    path: String,
+    document: Value,
+}
+
+/// What tenant `acme` has, by the names that the document's paths use.
+async fn things(app: &App) -> Vec<(&'static str, String)> {
+    let acme = app.acme();
+    let id = |answer: Value| answer["data"]["id"].as_str().expect("an id").to_owned();
+    let token = id(acme.post("/api/platform/tokens", &json!({ "name": "spare" })).await.expect(201));
+    let validator = id(acme.post("/api/platform/validators", &json!({ "name": "limits" })).await.expect(201));
+    let schema = id(acme
+        .post("/api/platform/schemas", &json!({ "name": "room", "type": "json-schema", "definition": {} }))
+        .await
+        .expect(201));
+    acme.post("/api/platform/kafka-topics", &json!({ "name": "rooms" })).await.expect(201);
+    let reading =
+        json!({ "sensorId": "room-4", "timestamp": "2026-05-04T12:00:00Z", "value": 1, "topic": "rooms", "schemaRef": "room" });
+    acme.post("/api/timescale/sensor-readings", &reading).await.expect(201);
+    acme.post("/api/storage/buckets", &json!({ "name": "reports" })).await.expect(201);
+    let file = "/api/storage/files/reports/a.txt";
+    assert!(matches!(
+        acme.clone().with("content-type", "text/plain").ask(Method::PUT, file, "classified").await.status,
+        200 | 201
+    ));
+    vec![
+        ("/tokens/{id}", token),
+        ("/validators/{id}", validator),
+        ("/schemas/{id}", schema),
+        ("/schemas/name/{name}", "room".to_owned()),
+        ("/kafka-topics/{name}", "rooms".to_owned()),
+        ("{topicName}", "rooms".to_owned()),
+        ("{slug}", "acme".to_owned()),
+        ("{sensorId}", "room-4".to_owned()),
+        ("{timestamp}", "2026-05-04T12:00:00Z".to_owned()),
+        ("{topic}", "rooms".to_owned()),
+        ("{schemaRef}", "room".to_owned()),
+        ("{bucket}", "reports".to_owned()),
+        ("{name}", "a.txt".to_owned()),
+    ]
+}
+
+async fn operations(app: &App) -> Vec<Operation> {
+    let things = things(app).await;
+    let document = app.nobody().get("/api/openapi.json").await.expect(200);
+    let mut operations = Vec::new();
+    for (template, item) in document["paths"].as_object().expect("paths") {
+        let mut path = template.clone();
+        for (pattern, value) in &things {
+            let segment = &pattern[pattern.find('{').expect("a parameter")..];
+            path = path.replace(pattern, &pattern.replace(segment, value));
+        }
+        if path.ends_with("/range") {
+            path += "?from=2026-05-04T00:00:00Z&to=2026-05-05T00:00:00Z";
+        }
+        assert!(!path.contains('{'), "every_route.rs does not know what to put into {template}");
+        for (method, document) in item.as_object().expect("operations") {
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
+            operations.push(Operation { method, template: template.clone(), path: path.clone(), document: document.clone() });
+        }
+    }
+    assert!(operations.len() > 40, "only {} operations", operations.len());
+    operations
+}
+
+impl Operation {
+    fn is_open(&self) -> bool {
+        OPEN.contains(&self.template.as_str())
+    }
+
+    /// A body that is sound, so that what is refused is the caller.
+    fn body(&self) -> (&'static str, String) {
+        let media = self.document["requestBody"]["content"].as_object().and_then(|content| content.keys().next().cloned());
+        match (media.as_deref(), self.template.as_str()) {
+            (Some("application/json"), "/api/platform/tenants") => {
+                ("application/json", json!({ "slug": "initech", "name": "i" }).to_string())
+            }
+            (Some("application/json"), "/api/platform/tenants/{slug}") => {
+                ("application/json", json!({ "name": "taken over" }).to_string())
+            }
+            (Some("application/json"), "/api/platform/tokens") => ("application/json", json!({ "name": "sneaky" }).to_string()),
+            (Some("application/json"), "/api/platform/kafka-topics") => {
+                ("application/json", json!({ "name": "theirs" }).to_string())
+            }
+            (Some("application/json"), "/api/platform/kafka-topics/{name}") => {
+                ("application/json", json!({ "ingest": false }).to_string())
+            }
+            (Some("application/json"), "/api/platform/kafka-topics/{name}/schema") => {
+                ("application/json", json!({ "schemaId": "01890000-0000-7000-8000-000000000000" }).to_string())
+            }
+            (Some("application/json"), "/api/platform/schemas") => {
+                ("application/json", json!({ "name": "x", "type": "json-schema", "definition": {} }).to_string())
+            }
+            (Some("application/json"), "/api/platform/validators") => ("application/json", json!({ "name": "x" }).to_string()),
+            (Some("application/json"), "/api/platform/validators/{id}") => {
+                ("application/json", json!({ "status": "inactive" }).to_string())
+            }
+            (Some("application/json"), "/api/platform/validators/{id}/activate") => {
+                ("application/json", json!({ "version": 1 }).to_string())
+            }
+            (Some("application/json"), "/api/platform/validators/{id}/error-strategy") => {
+                ("application/json", json!({ "errorStrategy": "flag" }).to_string())
+            }
+            (Some("application/json"), "/api/platform/validators/chain/{topicName}") => {
+                ("application/json", json!({ "validatorIds": [] }).to_string())
+            }
+            (Some("application/json"), "/api/storage/buckets") => ("application/json", json!({ "name": "theirs" }).to_string()),
+            (Some("application/json"), template) if template.starts_with("/api/timescale/sensor-readings") => {
+                let reading =
+                    json!({ "sensorId": "room-4", "timestamp": "2026-05-04T12:00:00Z", "value": 666, "topic": "rooms" });
+                let bulk = template.ends_with("/bulk");
+                ("application/json", if bulk { json!({ "readings": [reading] }).to_string() } else { reading.to_string() })
+            }
+            (Some("application/wasm"), _) => ("application/wasm", "\0asm\u{d}\0\u{1}\0".to_owned()),
+            (Some("application/json"), template) => panic!("every_route.rs does not know a body for {template}"),
+            (Some(_), _) => ("application/octet-stream", "overwritten".to_owned()),
+            (None, _) => ("", String::new()),
+        }
+    }
+
+    async fn tried_by(&self, client: &Client) -> (u16, String) {
+        let (media, body) = self.body();
+        let client = if media.is_empty() { client.clone() } else { client.clone().with("content-type", media) };
+        let answer = client.ask(self.method.clone(), &self.path, body).await;
+        (answer.status, String::from_utf8_lossy(&answer.body).into_owned())
+    }
+}
+
+#[tokio::test]
+async fn no_route_but_the_open_ones_answers_without_a_token_or_a_rule() {
+    let app = App::start().await;
+    let stranger = Client::new(&app.base, Some("weir_unknown"));
+    for operation in operations(&app).await {
+        let Operation { method, template, .. } = &operation;
+        if operation.is_open() {
+            assert_eq!(operation.tried_by(&app.nobody()).await.0, 200, "{method} {template}");
+            continue;
+        }
+        assert_eq!(operation.tried_by(&app.nobody()).await.0, 401, "{method} {template} as nobody");
+        assert_eq!(operation.tried_by(&stranger).await.0, 401, "{method} {template} with an unknown token");
+        let (status, body) = operation.tried_by(&app.client("acme", "nobody")).await;
+        assert_eq!(status, 403, "{method} {template} without a rule: {body}");
+    }
+    app.stop();
+}
+
+/// The whole of what a tenant has, to be compared.
+async fn picture(app: &App) -> Vec<Value> {
+    let acme = app.acme();
+    let mut seen = Vec::new();
+    for path in [
+        "/api/platform/tokens",
+        "/api/platform/validators",
+        "/api/platform/schemas",
+        "/api/platform/kafka-topics",
+        "/api/platform/validators/chain/rooms",
+        "/api/timescale/sensor-readings",
+        "/api/storage/buckets",
+        "/api/storage/buckets/reports/objects",
+    ] {
+        seen.push(acme.get(path).await.expect(200)["data"].clone());
+    }
+    seen.push(String::from_utf8(acme.get("/api/storage/files/download/reports/a.txt").await.body).expect("text").into());
+    seen
+}
+
+#[tokio::test]
+async fn another_tenant_neither_sees_nor_changes_anything_on_any_route() {
+    let app = App::start().await;
+    let operations = operations(&app).await;
+    let before = picture(&app).await;
+    let foreign: Vec<String> = before.iter().flat_map(ids).collect();
+    assert!(foreign.len() > 5, "{foreign:?}");
+    for operation in operations.iter().filter(|operation| !operation.is_open()) {
+        let Operation { method, template, .. } = operation;
+        let (status, body) = operation.tried_by(&app.globex()).await;
+        assert!(status < 500, "{method} {template}: {status} {body}");
+        // What names something of the other tenant is not there, or not allowed; what names nothing shows and makes one's own.
+        let names_something = template.contains('{') && !template.contains("{sensorId}/range");
+        let own = template.contains("/readings") || template.contains("exists");
+        if names_something && !own {
+            assert!(matches!(status, 400 | 403 | 404 | 422), "{method} {template}: {status} {body}");
+        }
+        assert!(
+            !foreign.iter().any(|id| body.contains(id.as_str()) && !operation.path.contains(id.as_str())),
+            "{method} {template} shows the other tenant's: {body}"
+        );
+        assert!(!body.contains("classified"), "{method} {template} shows the other tenant's file: {body}");
+    }
+    assert_eq!(picture(&app).await, before, "and nothing has changed");
+    app.stop();
+}
+
+fn ids(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(items) => items.iter().flat_map(ids).collect(),
+        Value::Object(members) => members.get("id").and_then(Value::as_str).map(str::to_owned).into_iter().collect(),
+        _ => Vec::new(),
+    }
+}

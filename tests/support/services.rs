@@ -1,0 +1,35 @@
+//! The services that `scripts/services up` started. Without them a test fails and says so; none is skipped.
+
+use std::env;
+
+fn variable(name: &str) -> String {
+    env::var(name).unwrap_or_else(|_| {
+        panic!("{name} is not set: run `make test`, or `eval \"$(scripts/services up)\"` and export WEIR_TEST_GUESTS=$(scripts/guests)")
+    })
+}
+
+/// A superuser's address of the cluster with TimescaleDB, database `postgres`.
+pub fn postgres() -> String {
+    variable("WEIR_TEST_POSTGRES_URL")
+}
+
+/// Kafka's bootstrap servers.
+pub fn brokers() -> String {
+    variable("WEIR_TEST_KAFKA_BROKERS")
+}
+
+/// The folder of built guests.
+pub fn guests() -> String {
+    variable("WEIR_TEST_GUESTS")
+}
+
+/// The S3 store, as settings of Weir.
+pub fn s3() -> Vec<(&'static str, String)> {
+    vec![
+        ("WEIR_STORAGE_URL", format!("s3://{}", variable("WEIR_TEST_S3_BUCKET"))),
+        ("MINIO_ENDPOINT", variable("WEIR_TEST_S3_ENDPOINT")),
+        ("WEIR_STORAGE_REGION", variable("WEIR_TEST_S3_REGION")),
+        ("MINIO_ACCESS_KEY", variable("WEIR_TEST_S3_ACCESS_KEY")),
+        ("MINIO_SECRET_KEY", variable("WEIR_TEST_S3_SECRET_KEY")),
+    ]
+}

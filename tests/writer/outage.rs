@@ -1,0 +1,34 @@
+//! The database away during ingest.
+
+use std::time::Duration;
+
+use super::{assert_exactly_once, message, register, wait_for};
+use crate::support::app::App;
+use crate::support::broker::Broker;
+use crate::support::database::{Cluster, Databases};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_seconds_without_postgresql_lose_nothing() {
+    let number = 60_000;
+    let broker = Broker::connect();
+    let topic = broker.topic(4).await;
+    let cluster = Cluster::create();
+    let app = App::builder()
+        .with_kafka()
+        .set("WEIR_WRITER_FLUSH_READINGS", "500")
+        .on(Databases::create_on(&cluster.url()).await)
+        .start()
+        .await;
+    register(&app, &topic).await;
+    broker.produce(&topic, 4, (0..number / 3).map(message)).await;
+    wait_for(&app.databases.readings().await, 1, Duration::from_mins(1)).await;
+    cluster.stop();
+    broker.produce(&topic, 4, (number / 3..number).map(message)).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(app.nobody().get("/health").await.status, 503);
+    cluster.start();
+    let pool = app.databases.readings().await;
+    wait_for(&pool, number, Duration::from_mins(2)).await;
+    assert_exactly_once(&pool, &topic, number).await;
+    app.stop();
+}
