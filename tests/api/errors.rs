@@ -27,6 +27,7 @@ async fn every_way_to_go_wrong_has_the_contracts_shape() {
         answer.expect_error(401);
     }
     // Bodies.
+    acme.json(Method::POST, "/api/platform/tokens", "[\"positional\", null]").await.expect_error(400);
     assert!(acme.json(Method::POST, READINGS, "{").await.expect_error(400).contains("not"));
     acme.json(Method::POST, READINGS, "").await.expect_error(400);
     acme.json(Method::POST, READINGS, "[]").await.expect_error(400);

@@ -86,6 +86,8 @@ async fn what_cannot_be_stored_exactly_is_refused_with_its_place() {
         (r#"{"sensorId":"a\u0000b","timestamp":0,"value":1}"#, "/sensorId"),
         (r#"{"sensorId":"a","timestamp":0,"value":"x\u0000y"}"#, "/value"),
         (r#"{"sensorId":"a","timestamp":0,"value":1,"quality":"great"}"#, "/quality"),
+        (r#"["a",0,{"t":1}]"#, ""),
+        (r#""a""#, ""),
     ] {
         let answer = acme.json(Method::POST, READINGS, body).await;
         assert_eq!(answer.status, 400, "{body}: {answer:?}");
@@ -128,7 +130,9 @@ async fn pages_are_stable_and_ranges_are_half_open() {
     acme.get("/api/timescale/sensors/none/latest").await.expect_error(404);
     let sensors = acme.get("/api/timescale/sensors?prefix=s").await.expect(200);
     assert_eq!(sensors["data"].as_array().map(Vec::len), Some(3));
-    for bad in ["?from=x", "?order=up", "?cursor=zzz", "?limit=0", "?sensor=a"] {
+    for bad in
+        ["?from=2026-05-04T12:00:00Z&to=2026-05-04T11:00:00Z", "?from=x", "?order=up", "?cursor=zzz", "?limit=0", "?sensor=a"]
+    {
         acme.get(&format!("{READINGS}{bad}")).await.expect_error(400);
     }
     app.stop();
@@ -168,6 +172,7 @@ async fn atomic_stores_all_or_nothing() {
     assert_eq!((&part["data"]["accepted"], &part["data"]["rejected"][0]["index"]), (&1.into(), &1.into()));
     acme.post(BULK, &json!({ "readings": [] })).await.expect_error(400);
     acme.post(BULK, &json!([good])).await.expect_error(400);
+    acme.post(BULK, &json!([[good]])).await.expect_error(400);
     app.stop();
 }
 

@@ -77,6 +77,10 @@ pub(super) fn expect_media_type(headers: &HeaderMap, wanted: &str) -> Result<(),
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+    // An array would be taken as the fields in their order.
+    if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+        return Err(Error::malformed("The body is an array; this endpoint takes a JSON object."));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = pointer(error.path());

@@ -141,6 +141,9 @@ pub fn bulk(body: &Bytes) -> Result<Vec<Bytes>, Error> {
         #[serde(borrow)]
         readings: Vec<&'a RawValue>,
     }
+    if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+        return Err(Error::malformed("The body is an array; send `{\"readings\": […]}`."));
+    }
     let bulk: Bulk<'_> = serde_json::from_slice(body).map_err(|error| {
         let sentence = if error.is_data() { "Send `{\"readings\": […]}`." } else { "The body is not valid JSON." };
         Error::malformed(sentence).at("", error.to_string())
@@ -235,6 +238,14 @@ impl<'a> Parsed<'a> {
     fn read(raw: &'a [u8], now: DateTime<Utc>) -> Result<Self, Fault> {
         if raw.len() > limits::READING_BYTES {
             return Err(Fault::at("", format!("a reading has at most {} bytes", limits::READING_BYTES)));
+        }
+        // An array would be taken as the fields in their order.
+        match raw.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            Some(b'[') => {
+                return Err(Fault::at("", "it is an array; a reading is an object, and many of them go to the bulk endpoint"));
+            }
+            Some(b'"' | b'0'..=b'9' | b'-') => return Err(Fault::at("", "it is a single value; a reading is an object")),
+            _ => {}
         }
         let sent: Sent<'a> = serde_json::from_slice(raw).map_err(|error| unreadable(raw, &error))?;
         named("/sensorId", "a sensor's name", &sent.sensor_id)?;

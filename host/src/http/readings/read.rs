@@ -60,6 +60,11 @@ impl ListQuery {
         for name in [&filter.sensor, &filter.metric, &filter.topic, &filter.schema_ref].into_iter().flatten() {
             plain(name)?;
         }
+        if filter.from.zip(filter.to).is_some_and(|(from, to)| from > to) {
+            return Err(Error::malformed("`from` lies after `to`, so there is nothing between them.")
+                .at("from", "lies after `to`")
+                .into());
+        }
         let after = self.cursor.as_deref().map(form::place).transpose()?;
         let limit = form::limit(self.limit)?;
         let found = app.gate.readings(caller, &filter, self.order.unwrap_or(otherwise), after.as_ref(), limit).await?;
