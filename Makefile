@@ -12,7 +12,7 @@ run: ## Install what is missing, build, and start `weir dev` on port 3010 (ARGS=
 	@scripts/install dev
 	@echo "· building the sample validators" >&2
 	@scripts/guests >/dev/null
-	@echo "· building Weir (5 minutes the first time)" >&2
+	@echo "· building Weir (5 to 15 minutes the first time)" >&2
 	@cargo build --profile local --locked --bin weir
 	@exec "$(TARGET)/local/weir" dev --guests "$(TARGET)/guests" $(ARGS)
 
