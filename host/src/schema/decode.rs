@@ -438,8 +438,8 @@ mod tests {
         for (text, part) in [
             ("", "not valid JSON"),
             ("{", "not valid JSON"),
-            ("[]", "invalid"),
-            ("7", "invalid type"),
+            ("[]", "it is an array"),
+            ("7", "it is a single value"),
             (r#"{"timestamp":0,"value":1}"#, "sensorId"),
             (r#"{"sensorId":"s","value":1}"#, "timestamp"),
             (r#"{"sensorId":"s","timestamp":0}"#, "`values` is missing"),
