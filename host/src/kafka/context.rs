@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc as std_mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rdkafka::client::ClientContext;
@@ -25,11 +25,32 @@ pub(super) struct Context {
     topics: Mutex<HashMap<String, Arc<str>>>,
     /// The epoch of each partition that is assigned and positioned.
     pub(super) epochs: Mutex<HashMap<Partition, u64>>,
+    /// How long the group may take to settle.
+    settle: Duration,
+    /// Since when it has not been settled.
+    unsettled: Mutex<Option<Instant>>,
 }
 
 impl Context {
-    pub(super) fn new(control: mpsc::Sender<Event>) -> Self {
-        Self { control, topics: Mutex::default(), epochs: Mutex::default() }
+    pub(super) fn new(control: mpsc::Sender<Event>, settle: Duration) -> Self {
+        Self { control, topics: Mutex::default(), epochs: Mutex::default(), settle, unsettled: Mutex::default() }
+    }
+
+    /// A group that does not settle has lost its leader or forgotten this member; a new member is what gets it going again.
+    fn watch_group(&self, statistics: &Statistics) {
+        let Some(group) = &statistics.cgrp else { return };
+        let mut unsettled = self.unsettled.lock();
+        // Before the first subscription there is nothing to join.
+        if group.join_state == "steady" || (group.join_state == "init" && unsettled.is_none()) {
+            *unsettled = None;
+            return;
+        }
+        let since = *unsettled.get_or_insert_with(Instant::now);
+        if since.elapsed() > self.settle {
+            *unsettled = None;
+            drop(unsettled);
+            self.tell(Event::Ended(format!("the consumer group did not settle within {} s", self.settle.as_secs())));
+        }
     }
 
     pub(super) fn partition(&self, topic: &str, number: i32) -> Partition {
@@ -82,6 +103,7 @@ impl Context {
 
 impl ClientContext for Context {
     fn stats(&self, statistics: Statistics) {
+        self.watch_group(&statistics);
         let connected = statistics.brokers.values().any(|broker| broker.state == "UP");
         let epochs = self.epochs.lock();
         let ends = statistics.topics.iter().flat_map(|(topic, found)| {

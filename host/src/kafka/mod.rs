@@ -89,6 +89,9 @@ impl Options {
     }
 }
 
+/// Sessions that a group may take to settle: the first is over when a dead member is noticed, a second when its leader was another one.
+const SETTLE_SESSIONS: u32 = 3;
+
 /// A partition of a topic.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Partition {
@@ -210,7 +213,7 @@ impl Consumer {
         let (control, controls) = mpsc::channel(256);
         let (messages, received) = mpsc::channel(limits::LANE_QUEUE);
         let (commands, orders) = std_mpsc::channel();
-        let context = Context::new(control.clone());
+        let context = Context::new(control.clone(), options.session_timeout * SETTLE_SESSIONS);
         let consumer: BaseConsumer<Context> = options
             .config()
             .create_with_context(context)
