@@ -91,6 +91,8 @@ impl Options {
 
 /// Sessions that a group may take to settle: the first is over when a dead member is noticed, a second when its leader was another one.
 const SETTLE_SESSIONS: u32 = 3;
+/// However short a session is: brokers take some seconds for each of the steps of a rebalance.
+const SETTLE_LEAST: Duration = Duration::from_secs(30);
 
 /// A partition of a topic.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -213,7 +215,7 @@ impl Consumer {
         let (control, controls) = mpsc::channel(256);
         let (messages, received) = mpsc::channel(limits::LANE_QUEUE);
         let (commands, orders) = std_mpsc::channel();
-        let context = Context::new(control.clone(), options.session_timeout * SETTLE_SESSIONS);
+        let context = Context::new(control.clone(), (options.session_timeout * SETTLE_SESSIONS).max(SETTLE_LEAST));
         let consumer: BaseConsumer<Context> = options
             .config()
             .create_with_context(context)
