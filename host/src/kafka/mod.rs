@@ -214,6 +214,8 @@ impl Consumer {
     pub fn start(options: &Options) -> Result<(Self, Events)> {
         let (control, controls) = mpsc::channel(256);
         let (messages, received) = mpsc::channel(limits::LANE_QUEUE);
+        // Without a bound: the poll thread may be waiting for the writer, which must not wait for it. Orders come a few to a flush, and
+        // flushes wait for messages, which are bounded.
         let (commands, orders) = std_mpsc::channel();
         let context = Context::new(control.clone(), (options.session_timeout * SETTLE_SESSIONS).max(SETTLE_LEAST));
         let consumer: BaseConsumer<Context> = options
