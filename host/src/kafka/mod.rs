@@ -5,6 +5,7 @@
 //! side takes. It knows nothing of readings, tenants or databases: positions are told to it.
 
 mod context;
+mod options;
 mod poll;
 
 use std::collections::VecDeque;
@@ -15,79 +16,14 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use self::context::Context;
+pub use self::options::Options;
 use self::poll::{CONNECT, Poll};
 use crate::error::{Error, Result};
-use crate::limits;
-use crate::settings::OffsetOutOfRange;
-
-/// Where and how to consume.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Bootstrap servers.
-    pub brokers: String,
-    /// The consumer group.
-    pub group_id: String,
-    /// A fixed name of this replica in the group.
-    pub group_instance_id: Option<String>,
-    /// How long a silent replica keeps its partitions.
-    pub session_timeout: Duration,
-    /// Names the cluster's log in place of the broker's cluster id.
-    pub log_id: Option<String>,
-    /// What to do where a stored position is no longer in the log.
-    pub out_of_range: OffsetOutOfRange,
-    /// Bytes of messages that are handed out and not dropped yet.
-    pub in_flight_bytes: usize,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            brokers: String::new(),
-            group_id: "weir".to_owned(),
-            group_instance_id: None,
-            session_timeout: Duration::from_secs(10),
-            log_id: None,
-            out_of_range: OffsetOutOfRange::Stop,
-            in_flight_bytes: limits::KAFKA_QUEUE_KIB << 10,
-        }
-    }
-}
-
-impl Options {
-    fn config(&self) -> ClientConfig {
-        let mut config = ClientConfig::new();
-        config
-            .set("bootstrap.servers", &self.brokers)
-            .set("group.id", &self.group_id)
-            .set("client.id", "weir")
-            .set("partition.assignment.strategy", "cooperative-sticky")
-            .set("session.timeout.ms", self.session_timeout.as_millis().to_string())
-            .set("heartbeat.interval.ms", (self.session_timeout.as_millis() / 4).max(250).to_string())
-            // The poll thread answers rebalances whatever the stores do; a process that hangs is found out by its heartbeat.
-            .set("max.poll.interval.ms", "86400000")
-            // Positions are kept with the rows. What is committed here is a courtesy to lag tools.
-            .set("enable.auto.commit", "true")
-            .set("enable.auto.offset.store", "false")
-            .set("auto.offset.reset", "error")
-            .set("allow.auto.create.topics", "false")
-            .set("topic.metadata.refresh.interval.ms", "10000")
-            .set("queued.max.messages.kbytes", limits::KAFKA_QUEUE_KIB.to_string())
-            .set("fetch.wait.max.ms", "100")
-            .set("statistics.interval.ms", "2000")
-            .set("reconnect.backoff.max.ms", "5000")
-            .set_log_level(RDKafkaLogLevel::Critical);
-        if let Some(instance) = &self.group_instance_id {
-            config.set("group.instance.id", instance);
-        }
-        config
-    }
-}
 
 /// Sessions that a group may take to settle: the first is over when a dead member is noticed, a second when its leader was another one.
 const SETTLE_SESSIONS: u32 = 3;
