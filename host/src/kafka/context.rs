@@ -17,7 +17,7 @@ use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 
-use super::{Ends, Event, Partition};
+use super::{Ends, Event, Partition, trouble};
 
 /// What librdkafka calls back.
 pub(super) struct Context {
@@ -29,11 +29,26 @@ pub(super) struct Context {
     settle: Duration,
     /// Since when it has not been settled.
     unsettled: Mutex<Option<Instant>>,
+    /// What keeps brokers away, in words that name a setting. librdkafka says the same thing again after 30 s only, so it stands until
+    /// a broker is there.
+    complaint: Mutex<Option<String>>,
 }
 
 impl Context {
     pub(super) fn new(control: mpsc::Sender<Event>, settle: Duration) -> Self {
-        Self { control, topics: Mutex::default(), epochs: Mutex::default(), settle, unsettled: Mutex::default() }
+        Self {
+            control,
+            topics: Mutex::default(),
+            epochs: Mutex::default(),
+            settle,
+            unsettled: Mutex::default(),
+            complaint: Mutex::default(),
+        }
+    }
+
+    /// The words for `error`, and what keeps brokers away where that is known.
+    pub(super) fn trouble(&self, error: &dyn std::fmt::Display) -> String {
+        self.complaint.lock().clone().unwrap_or_else(|| error.to_string())
     }
 
     /// A group that does not settle has lost its leader or forgotten this member; a new member is what gets it going again.
@@ -105,6 +120,9 @@ impl ClientContext for Context {
     fn stats(&self, statistics: Statistics) {
         self.watch_group(&statistics);
         let connected = statistics.brokers.values().any(|broker| broker.state == "UP");
+        if connected {
+            *self.complaint.lock() = None;
+        }
         let epochs = self.epochs.lock();
         let ends = statistics.topics.iter().flat_map(|(topic, found)| {
             found
@@ -123,6 +141,9 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "Kafka: {reason}");
+        if let Some(words) = error.rdkafka_error_code().and_then(|code| trouble::in_words(code, reason)) {
+            *self.complaint.lock() = Some(words);
+        }
     }
 
     fn log(&self, _: RDKafkaLogLevel, facility: &str, line: &str) {

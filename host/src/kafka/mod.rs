@@ -5,8 +5,10 @@
 //! side takes. It knows nothing of readings, tenants or databases: positions are told to it.
 
 mod context;
+mod examine;
 mod options;
 mod poll;
+mod trouble;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -16,14 +18,15 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaError;
+use rdkafka::consumer::BaseConsumer;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use self::context::Context;
-pub use self::options::Options;
-use self::poll::{CONNECT, Poll};
+pub use self::examine::examine;
+pub use self::options::{Options, Security};
+use self::poll::Poll;
 use crate::error::{Error, Result};
+use crate::limits;
 
 /// Sessions that a group may take to settle: the first is over when a dead member is noticed, a second when its leader was another one.
 const SETTLE_SESSIONS: u32 = 3;
@@ -214,13 +217,4 @@ impl Drop for Consumer {
     fn drop(&mut self) {
         self.order(Command::Stop);
     }
-}
-
-/// Brokers and topics, in a sentence for `weir doctor`. It blocks.
-pub fn examine(options: &Options) -> Result<String> {
-    let away = |cause: KafkaError| Error::unavailable("Kafka broker", cause);
-    let consumer: BaseConsumer = options.config().create().map_err(away)?;
-    let metadata = consumer.fetch_metadata(None, CONNECT).map_err(away)?;
-    let cluster = consumer.client().fetch_cluster_id(CONNECT).unwrap_or_else(|| "without an id".to_owned());
-    Ok(format!("cluster {cluster}: {} brokers, {} topics", metadata.brokers().len(), metadata.topics().len()))
 }

@@ -15,6 +15,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::context::{Context, ENDS_TIME, ends};
+use super::examine::COMPLAINTS;
 use super::{Command, Event, Message, Partition, Start};
 
 /// The poll thread.
@@ -72,7 +73,12 @@ impl Poll {
                     return self.control.blocking_send(Event::Connected { cluster }).is_ok();
                 }
                 Err(error) => {
-                    if self.control.blocking_send(Event::Trouble(format!("no broker answers: {error}"))).is_err() {
+                    // What librdkafka has to say about it is told when it is polled for.
+                    for _ in 0..COMPLAINTS {
+                        let _ = self.consumer.poll(Duration::ZERO);
+                    }
+                    let trouble = self.consumer.context().trouble(&format_args!("no broker answers: {error}"));
+                    if self.control.blocking_send(Event::Trouble(trouble)).is_err() {
                         return false;
                     }
                 }
@@ -250,7 +256,7 @@ impl Poll {
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId) => Event::Ended(error.to_string()),
             Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => self.out_of_range(error),
-            _ => Event::Trouble(error.to_string()),
+            _ => Event::Trouble(self.consumer.context().trouble(error)),
         }
     }
 
