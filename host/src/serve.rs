@@ -115,6 +115,7 @@ pub async fn gate(settings: &Settings) -> Result<Gate, Failure> {
         timescale: Arc::new(timescale(settings)?),
         objects: Arc::new(objects(settings)?),
         guest: Arc::new(guest),
+        budget: crate::budget::Budget::default(),
         schemas: Arc::new(Schemas::default()),
         vitals,
         clock: Arc::new(SystemClock),

@@ -76,9 +76,19 @@ impl Gate {
         origin: &Origin,
         atomic: bool,
     ) -> Result<Admitted, AdmitError> {
-        let mut judged = Vec::with_capacity(batches.len());
+        let mut allowed = Vec::with_capacity(batches.len());
         for batch in batches.into_iter().filter(|batch| !batch.is_empty()) {
-            judged.push(self.judge(caller, batch, origin).await?);
+            allowed.push(self.authorise_batch(caller, batch, origin).await?);
+        }
+        // After the policy, so that who may not write uses nothing up; all at once, so that a request passes whole or not at all.
+        // The writer asks before it comes here.
+        if *origin == Origin::Http && !allowed.is_empty() {
+            let readings: usize = allowed.iter().map(|(_, batch)| batch.readings().len()).sum();
+            self.readings_allowed(&caller.tenant, readings as u64).await?;
+        }
+        let mut judged = Vec::with_capacity(allowed.len());
+        for (permit, batch) in allowed {
+            judged.push(self.judge(permit, batch, origin).await?);
         }
         let refusals: Vec<Refused> = judged.iter().flat_map(Judged::refusals).collect();
         if atomic && !refusals.is_empty() {
@@ -94,8 +104,7 @@ impl Gate {
     }
 
     /// The straight line of one batch.
-    async fn judge(&self, caller: &Caller, batch: Batch, origin: &Origin) -> Result<Judged, AdmitError> {
-        let (permit, mut batch) = self.authorise_batch(caller, batch, origin).await?;
+    async fn judge(&self, permit: Permit, mut batch: Batch, origin: &Origin) -> Result<Judged, AdmitError> {
         let topic = batch.topic().cloned();
         let Some(rules) = self.platform.rules_for(&permit, topic.as_deref()).await? else {
             return Self::without_rules(permit, batch, origin);
