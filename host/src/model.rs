@@ -274,6 +274,32 @@ impl WriteMode {
     }
 }
 
+/// Which of two values for one series and time stays, where a topic is upserted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Conflict {
+    /// The later one replaces the earlier one.
+    #[default]
+    KeepLast,
+    /// The earlier one; later ones count as duplicates.
+    KeepFirst,
+}
+
+impl Conflict {
+    /// The word for it in the API and in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::KeepLast => "keep-last",
+            Self::KeepFirst => "keep-first",
+        }
+    }
+
+    /// Reads the word; `None` for any other.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::KeepLast, Self::KeepFirst].into_iter().find(|conflict| conflict.as_str() == word)
+    }
+}
+
 /// The name of a Kafka topic: 1 to 249 of `a-z`, `A-Z`, `0-9`, `.`, `_` and `-`, and neither `.` nor `..` (Kafka's own rule).
 pub fn check_topic_name(name: &str) -> Result<(), Error> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::model::{ErrorStrategy, WriteMode};
+use crate::model::{Conflict, ErrorStrategy, WriteMode};
 
 /// The rules for the readings of one topic, or of none. Immutable: a change of the catalogue makes new ones.
 #[derive(Clone, Debug)]
@@ -13,6 +13,8 @@ pub struct Rules {
     pub topic: Option<Arc<str>>,
     /// How rows meet rows that are already stored.
     pub mode: WriteMode,
+    /// Which of two values for one series and time stays, where `mode` is upsert.
+    pub conflict: Conflict,
     /// What becomes of readings that cannot be decoded or that the schema refuses.
     pub strategy: ErrorStrategy,
     /// The JSON Schema that each reading must satisfy.
@@ -29,6 +31,7 @@ impl Rules {
         Self {
             topic: None,
             mode: WriteMode::Upsert,
+            conflict: Conflict::KeepLast,
             strategy: ErrorStrategy::Quarantine,
             schema: None,
             chain: Arc::new([]),

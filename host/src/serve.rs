@@ -39,7 +39,8 @@ pub fn timescale(settings: &Settings) -> Result<Timescale> {
     Timescale::connect(&timescale::Options {
         url: settings.timescale.url.reveal().to_owned(),
         connections: settings.timescale.connections,
-        lanes: settings.writer.lanes,
+        // And one for late readings.
+        lanes: settings.writer.lanes + 1,
     })
 }
 
@@ -183,6 +184,8 @@ fn writer_options(settings: &Settings) -> writer::Options {
         flush_readings: settings.writer.flush_readings,
         flush_bytes: settings.writer.flush_bytes,
         flush_age: settings.writer.flush_age(),
+        memory_bytes: settings.writer.memory_bytes,
+        late_after: Duration::from_secs(settings.writer.late_after_s),
         topics: settings.kafka.topics.as_ref().map(|list| list.split(',').map(|topic| topic.trim().to_owned()).collect()),
     }
 }

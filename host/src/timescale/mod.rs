@@ -24,10 +24,12 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
 pub use edition::Edition;
+pub use lines::Part;
 pub use quarantine::{Kept, KeptFilter};
 
 pub use read::{Filter, Latest, Order, Page, Place, StoredReading, StoredSensor, StoredValue};
 pub use sqlstate::WriteError;
+pub use write::Prepared;
 
 use crate::error::{Error, Result};
 use crate::limits;
@@ -69,6 +71,7 @@ pub struct Timescale {
     lanes: PgPool,
     series: series::Dictionary,
     edition: edition::Found,
+    merging: write::Merging,
 }
 
 impl Timescale {
@@ -113,6 +116,7 @@ impl Timescale {
             lanes: pool(u32::try_from(options.lanes).unwrap_or(u32::MAX)),
             series: series::Dictionary::new(limits::SERIES_CACHED),
             edition: edition::Found::default(),
+            merging: write::Merging::default(),
         })
     }
 

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::batch::{Batch, BatchBuilder, Fate, Quality, Reading, Refusal, Refuser, Row, Source, Value, Verdict};
-use crate::ledger::{Counts, Log, OffsetRange, Origin};
+use crate::ledger::{Counts, Ledger, Log, OffsetRange, Origin};
 use crate::model::{ErrorStrategy, Tenant, WriteMode};
 use crate::policy::Permit;
 use crate::rules::Rules;
@@ -45,6 +45,22 @@ async fn stores() -> Vec<Timescale> {
         stores.push(store);
     }
     stores
+}
+
+impl Timescale {
+    /// Stores one batch at once.
+    async fn write(
+        &self,
+        permit: &Permit,
+        rules: &Rules,
+        batch: &Batch,
+        fates: &[Fate],
+        origin: &Origin,
+    ) -> Result<Ledger, WriteError> {
+        let part = Part { rules: Arc::new(rules.clone()), batch: batch.clone(), fates: fates.to_vec() };
+        let prepared = self.prepare(permit, vec![part], origin).await?;
+        self.store(permit, &prepared, origin).await
+    }
 }
 
 fn log() -> Log {
