@@ -116,6 +116,10 @@ pub const KAFKA_AHEAD_KIB: usize = 1_024;
 pub const KAFKA_FETCH_BYTES: usize = 8 << 20;
 /// How long the poll thread rests when nothing came; orders and messages wait as long.
 pub const KAFKA_REST: Duration = Duration::from_millis(5);
+/// Bytes of dead letters that wait for the broker, in KiB.
+pub const LETTERS_KIB: usize = 4_096;
+/// How long the broker may take to acknowledge a dead letter before the flush is tried again.
+pub const LETTERS_TIME: Duration = Duration::from_secs(10);
 /// The first wait between two tries.
 pub const RETRY_WAIT_LEAST: Duration = Duration::from_millis(50);
 /// The longest wait while a tenant's quota is used up before it is looked at again: it may have been raised meanwhile.

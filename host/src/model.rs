@@ -274,14 +274,14 @@ impl WriteMode {
     }
 }
 
-/// Which of two values for one series and time stays, where a topic is upserted.
+/// Which value counts where a topic brings two for one time of a series.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Conflict {
-    /// The later one replaces the earlier one.
+    /// The one that came later.
     #[default]
     KeepLast,
-    /// The earlier one; later ones count as duplicates.
+    /// The one that came first; what comes later is counted as a duplicate.
     KeepFirst,
 }
 
@@ -297,6 +297,32 @@ impl Conflict {
     /// Reads the word; `None` for any other.
     pub fn parse(word: &str) -> Option<Self> {
         [Self::KeepLast, Self::KeepFirst].into_iter().find(|conflict| conflict.as_str() == word)
+    }
+}
+
+/// How the messages of a topic are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TopicFormat {
+    /// JSON: a reading, an array of readings, or a reading a line.
+    #[default]
+    Json,
+    /// Avro in Confluent's wire format: a zero byte, the schema's number in four bytes, one record.
+    Avro,
+}
+
+impl TopicFormat {
+    /// The word for it in the API and in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Avro => "avro",
+        }
+    }
+
+    /// Reads the word; `None` for any other.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Json, Self::Avro].into_iter().find(|format| format.as_str() == word)
     }
 }
 

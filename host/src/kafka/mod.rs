@@ -7,6 +7,8 @@
 //! positions are told to it.
 
 mod context;
+mod letters;
+mod options;
 mod poll;
 mod run;
 
@@ -16,84 +18,16 @@ use std::sync::mpsc as std_mpsc;
 use std::thread;
 use std::time::Duration;
 
-use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use tokio::sync::mpsc;
 
 use self::context::Context;
+pub use self::letters::{Letter, Letters};
+pub use self::options::Options;
 use self::poll::{CONNECT, Poll};
-#[cfg(test)]
-pub(crate) use self::run::run_of;
 pub use self::run::{Headers, Inlet, Memory, Message, Run, Share};
 use crate::error::{Error, Result};
-use crate::limits;
-use crate::settings::OffsetOutOfRange;
-
-/// Where and how to consume.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Bootstrap servers.
-    pub brokers: String,
-    /// The consumer group.
-    pub group_id: String,
-    /// A fixed name of this replica in the group.
-    pub group_instance_id: Option<String>,
-    /// How long a silent replica keeps its partitions.
-    pub session_timeout: Duration,
-    /// Names the cluster's log in place of the broker's cluster id.
-    pub log_id: Option<String>,
-    /// What to do where a stored position is no longer in the log.
-    pub out_of_range: OffsetOutOfRange,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            brokers: String::new(),
-            group_id: "weir".to_owned(),
-            group_instance_id: None,
-            session_timeout: Duration::from_secs(10),
-            log_id: None,
-            out_of_range: OffsetOutOfRange::Stop,
-        }
-    }
-}
-
-impl Options {
-    fn config(&self) -> ClientConfig {
-        let mut config = ClientConfig::new();
-        config
-            .set("bootstrap.servers", &self.brokers)
-            .set("group.id", &self.group_id)
-            .set("client.id", "weir")
-            .set("partition.assignment.strategy", "cooperative-sticky")
-            .set("session.timeout.ms", self.session_timeout.as_millis().to_string())
-            .set("heartbeat.interval.ms", (self.session_timeout.as_millis() / 4).max(250).to_string())
-            // The poll thread answers rebalances whatever the stores do; a process that hangs is found out by its heartbeat.
-            .set("max.poll.interval.ms", "86400000")
-            // Positions are kept with the rows. What is committed here is a courtesy to lag tools.
-            .set("enable.auto.commit", "true")
-            .set("enable.auto.offset.store", "false")
-            .set("auto.offset.reset", "error")
-            .set("allow.auto.create.topics", "false")
-            .set("topic.metadata.refresh.interval.ms", "10000")
-            // A partition's queue is its own, so this holds for each of them.
-            .set("queued.max.messages.kbytes", limits::KAFKA_AHEAD_KIB.to_string())
-            .set("fetch.max.bytes", limits::KAFKA_FETCH_BYTES.to_string())
-            .set("fetch.message.max.bytes", (limits::KAFKA_AHEAD_KIB << 10).to_string())
-            // How soon a queue that was full is looked at again; the default of a second would be a second of standing still.
-            .set("fetch.queue.backoff.ms", "5")
-            .set("fetch.wait.max.ms", "100")
-            .set("statistics.interval.ms", "2000")
-            .set("reconnect.backoff.max.ms", "5000")
-            .set_log_level(RDKafkaLogLevel::Critical);
-        if let Some(instance) = &self.group_instance_id {
-            config.set("group.instance.id", instance);
-        }
-        config
-    }
-}
 
 /// Sessions that a group may take to settle: the first is over when a dead member is noticed, a second when its leader was another one.
 const SETTLE_SESSIONS: u32 = 3;
@@ -258,3 +192,6 @@ pub fn examine(options: &Options) -> Result<String> {
     let cluster = consumer.client().fetch_cluster_id(CONNECT).unwrap_or_else(|| "without an id".to_owned());
     Ok(format!("cluster {cluster}: {} brokers, {} topics", metadata.brokers().len(), metadata.topics().len()))
 }
+
+#[cfg(test)]
+pub(crate) use self::run::run_of;

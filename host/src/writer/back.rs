@@ -159,6 +159,10 @@ impl Back {
             Some(judged) => judged?,
             None => self.shared.judge(&self.name.tenant, topic, &open.part, open.aside.as_ref()).await?,
         };
+        if let Err(error) = self.shared.send_letters(&judged).await {
+            open.judged = Some(Ok(judged));
+            return Err(error.into());
+        }
         let spans = open.part.spans();
         // Taken away this instant: the next look at the places drops it.
         let gone = || Error::unavailable("Kafka partition", "it was taken away");

@@ -18,7 +18,7 @@ use super::back::Back;
 use super::front::Front;
 use super::places::Places;
 use crate::gate::Gate;
-use crate::kafka::{Inlet, Memory, Partition};
+use crate::kafka::{Inlet, Letters, Memory, Partition};
 use crate::limits;
 use crate::model::Tenant;
 use crate::turns::Turns;
@@ -78,6 +78,7 @@ pub(super) struct Shared {
     pub(super) turns: Turns,
     /// Turns at the connection for late ones.
     pub(super) late: Turns,
+    pub(super) letters: Arc<Letters>,
 }
 
 /// The lanes that there are.

@@ -15,7 +15,7 @@ use super::Writer;
 use super::lanes::{Lanes, Name, Note, Shared};
 use super::places::Places;
 use crate::error::{Chain, Result};
-use crate::kafka::{Consumer, Ends, Event, Memory, Partition, Start};
+use crate::kafka::{Consumer, Ends, Event, Letters, Memory, Partition, Start};
 use crate::ledger::Log;
 use crate::limits;
 use crate::model::{Clock as _, SystemClock, Tenant};
@@ -64,7 +64,7 @@ const MOVED_SHOWN: usize = 10;
 const CATALOGUE_WAIT: Duration = Duration::from_secs(1);
 
 impl<'a> Session<'a> {
-    pub(super) fn new(writer: &'a Writer, consumer: Consumer, stop: &'a CancellationToken) -> Self {
+    pub(super) fn new(writer: &'a Writer, consumer: Consumer, letters: Letters, stop: &'a CancellationToken) -> Self {
         let places = Arc::new(Places::default());
         let memory = Memory::new(writer.options.memory_bytes);
         let (say, notes) = mpsc::channel(1_024);
@@ -77,6 +77,7 @@ impl<'a> Session<'a> {
             stop: stop.clone(),
             turns: Turns::shared(writer.options.lanes),
             late: Turns::shared(1),
+            letters: Arc::new(letters),
         };
         Self {
             lanes: Lanes::new(shared, Arc::clone(&memory)),
