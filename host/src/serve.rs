@@ -20,7 +20,7 @@ use crate::objects::ObjectStore;
 use crate::platform::Platform;
 use crate::policy::Policy;
 use crate::schema::Schemas;
-use crate::settings::{Place, Settings};
+use crate::settings::{DirectCompress, Place, Settings};
 use crate::timescale::Timescale;
 use crate::vitals::{Standing, Vitals};
 use crate::writer::Writer;
@@ -41,6 +41,7 @@ pub fn timescale(settings: &Settings) -> Result<Timescale> {
         connections: settings.timescale.connections,
         // And one for late readings.
         lanes: settings.writer.lanes + 1,
+        direct_compress: settings.timescale.direct_compress == DirectCompress::On,
     })
 }
 
@@ -73,7 +74,6 @@ pub fn kafka_options(settings: &Settings) -> Option<kafka::Options> {
         session_timeout: Duration::from_millis(settings.kafka.session_timeout_ms.into()),
         log_id: settings.kafka.log_id.clone(),
         out_of_range: settings.kafka.offset_out_of_range,
-        ..kafka::Options::default()
     })
 }
 

@@ -50,6 +50,7 @@ settings! {
     "platform.connections" "WEIR_PLATFORM_CONNECTIONS" Some("8"), "Connections to the platform database.";
     "timescale.url" "DATABASE_URL_TIMESCALE" None, "The database of readings, `postgres://…`; with TimescaleDB or without.";
     "timescale.connections" "WEIR_TIMESCALE_CONNECTIONS" Some("8"), "Connections to the database of readings, besides the writer's lanes.";
+    "timescale.direct_compress" "WEIR_TIMESCALE_DIRECT_COMPRESS" Some("auto"), "Whether the writer's COPY goes straight into the columnstore, where TimescaleDB's edition and version have that: `on`, `off` or `auto`. `auto` is off: with the unique index that counts each reading once, TimescaleDB does not do it.";
     "storage.url" "WEIR_STORAGE_URL" None, "Where objects lie: `fs:///folder` or `s3://bucket`. Without it, bucket `weir` at MINIO_ENDPOINT.";
     "storage.endpoint" "MINIO_ENDPOINT" None, "Host of the S3 service, or its whole URL.";
     "storage.port" "MINIO_PORT" Some("9000"), "Port of the S3 service, where the endpoint is a host.";
@@ -156,7 +157,7 @@ pub struct Http {
     pub connections: usize,
 }
 
-/// A PostgreSQL database.
+/// The platform database.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Database {
@@ -164,6 +165,30 @@ pub struct Database {
     pub url: Secret,
     /// Connections to it.
     pub connections: u32,
+}
+
+/// Whether COPY goes straight into the columnstore.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DirectCompress {
+    /// As was measured to be best: not.
+    Auto,
+    /// Where the database can.
+    On,
+    /// Not.
+    Off,
+}
+
+/// The database of readings.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReadingsDatabase {
+    /// Where it is, with its credentials.
+    pub url: Secret,
+    /// Connections to it, besides the writer's.
+    pub connections: u32,
+    /// Whether COPY goes straight into the columnstore.
+    pub direct_compress: DirectCompress,
 }
 
 /// The object store.
@@ -300,7 +325,7 @@ pub struct Settings {
     /// The platform database.
     pub platform: Database,
     /// The database of readings.
-    pub timescale: Database,
+    pub timescale: ReadingsDatabase,
     /// The object store.
     pub storage: Storage,
     /// Kafka.

@@ -40,7 +40,7 @@ async fn stores() -> Vec<Timescale> {
     let apache = url.rsplit_once('/').map(|(server, _)| format!("{server}/{name}_apache")).unwrap();
     let mut stores = Vec::new();
     for url in [apache, format!("postgres://weir_plain:weir@{server}/{name}_none")] {
-        let store = Timescale::connect(&Options { url, connections: 8, lanes: 4 }).unwrap();
+        let store = Timescale::connect(&Options { url, connections: 8, lanes: 4, direct_compress: true }).unwrap();
         store.migrate().await.unwrap();
         stores.push(store);
     }

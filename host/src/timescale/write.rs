@@ -6,6 +6,7 @@
 //! waits there for the first, finds itself fenced, and what it has copied is rolled back.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
@@ -171,7 +172,10 @@ async fn transact(
 /// Which topics' batches met rows that were there already, and for how many more they are merged without trying COPY first: a COPY
 /// that fails is done in vain, and where one met a duplicate (a replay, a correction, a device that sends twice) the next does too.
 #[derive(Debug, Default)]
-pub(super) struct Merging(Mutex<HashMap<(Tenant, Option<std::sync::Arc<str>>), u8>>);
+pub(super) struct Merging(Mutex<HashMap<TopicOf, u8>>);
+
+/// A tenant's topic, or its readings without one.
+type TopicOf = (Tenant, Option<Arc<str>>);
 
 /// Batches that are merged after one that met a duplicate. A merge of new rows takes about twice as long as their COPY, and a COPY in
 /// vain half a COPY on the average, so this is soon paid off either way.
