@@ -101,14 +101,35 @@ pub const SERIES_CACHED: usize = 500_000;
 pub const WRITER_LANES: usize = 4;
 /// Readings that a lane gathers before it flushes.
 pub const FLUSH_READINGS: usize = 10_000;
-/// Bytes of messages that a lane gathers before it flushes.
-pub const FLUSH_BYTES: usize = 8 << 20;
+/// Bytes of messages that a lane gathers before it flushes; what is made of them takes about five times as much memory.
+pub const FLUSH_BYTES: usize = 4 << 20;
 /// The age of the oldest message at which a lane flushes whatever it has.
 pub const FLUSH_AGE: Duration = Duration::from_millis(200);
-/// Messages between the consumer and a lane, each lane; beyond it the partition is paused.
-pub const LANE_QUEUE: usize = 20_000;
-/// Bytes that librdkafka may hold for all partitions together, in KiB.
-pub const KAFKA_QUEUE_KIB: usize = 65_536;
+/// Bytes of messages that are handed to a lane in one piece; large enough that a piece costs nothing beside its messages.
+pub const RUN_BYTES: usize = 256 << 10;
+/// Messages that are handed to a lane in one piece; larger pieces would let one partition's turn hold up the others'.
+pub const RUN_MESSAGES: usize = 2_000;
+/// Pieces between the consumer and a lane; what bounds them is the memory below, this is for pieces of a few messages.
+pub const LANE_QUEUE: usize = 1_024;
+/// Bytes of messages that have left librdkafka and are not stored yet, all lanes together. What is made of them on the way (columns,
+/// rows) is about five times as large, for the two flushes of a lane that are being worked on.
+pub const WRITER_MEMORY_BYTES: usize = 32 << 20;
+/// Bytes that librdkafka may hold ahead of the writer, a partition, in KiB: 5 ms of a partition at 200 MB/s.
+pub const KAFKA_AHEAD_KIB: usize = 1_024;
+/// Bytes of one answer of the broker, all partitions together; librdkafka holds it until its last message is handed over.
+pub const KAFKA_FETCH_BYTES: usize = 8 << 20;
+/// How long the poll thread rests when nothing came; orders and messages wait as long.
+pub const KAFKA_REST: Duration = Duration::from_millis(5);
+/// Bytes of dead letters that wait for the broker, in KiB.
+pub const LETTERS_KIB: usize = 4_096;
+/// How long the broker may take to acknowledge a dead letter before the flush is tried again.
+pub const LETTERS_TIME: Duration = Duration::from_secs(10);
+/// The first wait between two tries.
+pub const RETRY_WAIT_LEAST: Duration = Duration::from_millis(50);
+/// The longest wait while a tenant's quota is used up before it is looked at again: it may have been raised meanwhile.
+pub const QUOTA_WAIT: Duration = Duration::from_millis(500);
+/// The age from which on a reading counts as late: it belongs into a chunk that others have left, and most likely was kept back.
+pub const LATE_AFTER: Duration = Duration::from_hours(24);
 /// The longest wait between two tries while the database is away.
 pub const RETRY_WAIT: Duration = Duration::from_secs(5);
 /// How long a soft stop may take to drain lanes and requests before the hard one.

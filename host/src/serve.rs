@@ -20,7 +20,7 @@ use crate::objects::ObjectStore;
 use crate::platform::Platform;
 use crate::policy::Policy;
 use crate::schema::Schemas;
-use crate::settings::{Place, Settings};
+use crate::settings::{DirectCompress, Place, Settings};
 use crate::timescale::Timescale;
 use crate::vitals::{Standing, Vitals};
 use crate::writer::Writer;
@@ -39,7 +39,9 @@ pub fn timescale(settings: &Settings) -> Result<Timescale> {
     Timescale::connect(&timescale::Options {
         url: settings.timescale.url.reveal().to_owned(),
         connections: settings.timescale.connections,
-        lanes: settings.writer.lanes,
+        // And one for late readings.
+        lanes: settings.writer.lanes + 1,
+        direct_compress: settings.timescale.direct_compress == DirectCompress::On,
     })
 }
 
@@ -73,7 +75,6 @@ pub fn kafka_options(settings: &Settings) -> Option<kafka::Options> {
         log_id: settings.kafka.log_id.clone(),
         out_of_range: settings.kafka.offset_out_of_range,
         security: kafka_security(&settings.kafka),
-        ..kafka::Options::default()
     })
 }
 
@@ -201,6 +202,8 @@ fn writer_options(settings: &Settings) -> writer::Options {
         flush_readings: settings.writer.flush_readings,
         flush_bytes: settings.writer.flush_bytes,
         flush_age: settings.writer.flush_age(),
+        memory_bytes: settings.writer.memory_bytes,
+        late_after: Duration::from_secs(settings.writer.late_after_s),
         topics: settings.kafka.topics.as_ref().map(|list| list.split(',').map(|topic| topic.trim().to_owned()).collect()),
     }
 }

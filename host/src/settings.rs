@@ -53,6 +53,7 @@ settings! {
     "platform.connections" "WEIR_PLATFORM_CONNECTIONS" Some("8"), "Connections to the platform database.";
     "timescale.url" "DATABASE_URL_TIMESCALE" None, "The database of readings, `postgres://…`; with TimescaleDB or without.";
     "timescale.connections" "WEIR_TIMESCALE_CONNECTIONS" Some("8"), "Connections to the database of readings, besides the writer's lanes.";
+    "timescale.direct_compress" "WEIR_TIMESCALE_DIRECT_COMPRESS" Some("auto"), "Whether the writer's COPY goes straight into the columnstore, where TimescaleDB's edition and version have that: `on`, `off` or `auto`. `auto` is off: with the unique index that counts each reading once, TimescaleDB does not do it.";
     "storage.url" "WEIR_STORAGE_URL" None, "Where objects lie: `fs:///folder` or `s3://bucket`. Without it, bucket `weir` at MINIO_ENDPOINT.";
     "storage.endpoint" "MINIO_ENDPOINT" None, "Host of the S3 service, or its whole URL.";
     "storage.port" "MINIO_PORT" Some("9000"), "Port of the S3 service, where the endpoint is a host.";
@@ -78,8 +79,10 @@ settings! {
     "kafka.ssl_endpoint_check" "WEIR_KAFKA_SSL_ENDPOINT_CHECK" Some("https"), "Whether a broker's certificate must name its host: `https`, or `none`.";
     "writer.lanes" "WEIR_WRITER_LANES" Some("4"), "Database connections that store batches from Kafka side by side.";
     "writer.flush_readings" "WEIR_WRITER_FLUSH_READINGS" Some("10000"), "Readings that a lane gathers before it stores them.";
-    "writer.flush_bytes" "WEIR_WRITER_FLUSH_BYTES" Some("8388608"), "Bytes of messages that a lane gathers before it stores them.";
+    "writer.flush_bytes" "WEIR_WRITER_FLUSH_BYTES" Some("4194304"), "Bytes of messages that a lane gathers before it stores them.";
     "writer.flush_age_ms" "WEIR_WRITER_FLUSH_AGE_MS" Some("200"), "Age of the oldest message at which a lane stores what it has.";
+    "writer.memory_bytes" "WEIR_WRITER_MEMORY_BYTES" Some("33554432"), "Bytes of messages that have left the Kafka client and are not stored yet, all tenants together; each has its share.";
+    "writer.late_after_s" "WEIR_WRITER_LATE_AFTER_S" Some("86400"), "Age in seconds from which on a reading counts as late. Partitions whose readings are mostly late are stored beside the others, over a connection of their own.";
     "guest.time_ms" "WEIR_GUEST_TIME_MS" Some("1000"), "Time of one call of a module.";
     "guest.memory_bytes" "WEIR_GUEST_MEMORY_BYTES" Some("67108864"), "Memory of one instance of a module.";
     "guest.instances" "WEIR_GUEST_INSTANCES" Some("32"), "Instances that run at once, all tenants together.";
@@ -166,7 +169,7 @@ pub struct Http {
     pub connections: usize,
 }
 
-/// A PostgreSQL database.
+/// The platform database.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Database {
@@ -174,6 +177,30 @@ pub struct Database {
     pub url: Secret,
     /// Connections to it.
     pub connections: u32,
+}
+
+/// Whether COPY goes straight into the columnstore.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DirectCompress {
+    /// As was measured to be best: not.
+    Auto,
+    /// Where the database can.
+    On,
+    /// Not.
+    Off,
+}
+
+/// The database of readings.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReadingsDatabase {
+    /// Where it is, with its credentials.
+    pub url: Secret,
+    /// Connections to it, besides the writer's.
+    pub connections: u32,
+    /// Whether COPY goes straight into the columnstore.
+    pub direct_compress: DirectCompress,
 }
 
 /// The object store.
@@ -286,6 +313,10 @@ pub struct WriterSettings {
     pub flush_bytes: usize,
     /// Age of the oldest gathered message, in milliseconds.
     pub flush_age_ms: u64,
+    /// Bytes of messages on their way.
+    pub memory_bytes: usize,
+    /// Age from which on a reading counts as late, in seconds.
+    pub late_after_s: u64,
 }
 
 impl WriterSettings {
@@ -324,7 +355,7 @@ pub struct Settings {
     /// The platform database.
     pub platform: Database,
     /// The database of readings.
-    pub timescale: Database,
+    pub timescale: ReadingsDatabase,
     /// The object store.
     pub storage: Storage,
     /// Kafka.
@@ -403,6 +434,8 @@ impl Settings {
         within("writer.flush_readings", self.writer.flush_readings as u64, 1, 1_000_000)?;
         within("writer.flush_bytes", self.writer.flush_bytes as u64, 1 << 10, 1 << 30)?;
         within("writer.flush_age_ms", self.writer.flush_age_ms, 1, 60_000)?;
+        within("writer.memory_bytes", self.writer.memory_bytes as u64, 1 << 20, 1 << 36)?;
+        within("writer.late_after_s", self.writer.late_after_s, 1, 1 << 32)?;
         within("kafka.session_timeout_ms", self.kafka.session_timeout_ms.into(), 1_000, 3_600_000)?;
         within("guest.time_ms", self.guest.time_ms, 10, 60_000)?;
         within("guest.memory_bytes", self.guest.memory_bytes as u64, 1 << 20, 1 << 30)?;
@@ -471,6 +504,9 @@ mod tests {
         assert_eq!(settings.guest.instances, limits::GUEST_INSTANCES);
         assert_eq!(settings.writer.flush_readings, limits::FLUSH_READINGS);
         assert_eq!(settings.writer.lanes, limits::WRITER_LANES);
+        assert_eq!(settings.writer.flush_bytes, limits::FLUSH_BYTES);
+        assert_eq!(settings.writer.memory_bytes, limits::WRITER_MEMORY_BYTES);
+        assert_eq!(settings.writer.late_after_s, limits::LATE_AFTER.as_secs());
         assert_eq!(settings.guest.memory_bytes, limits::GUEST_MEMORY_BYTES);
         assert_eq!(settings.guest.time_ms, u64::try_from(limits::GUEST_TIME.as_millis()).expect("small"));
     }

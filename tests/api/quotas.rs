@@ -78,7 +78,7 @@ async fn lines_that_were_stored_before_the_refusal_are_counted() {
     let app = App::start().await;
     limit(&app, &json!(1)).await;
     // The first chunk passes, whatever its size, and leaves nothing for the second.
-    let lines: String = (0..10_005).map(|number| format!("{}\n", reading(number))).collect();
+    let lines = (0..10_005).map(|number| reading(number).to_string()).collect::<Vec<_>>().join("\n");
     let deadline = Instant::now() + Duration::from_secs(10);
     let path = format!("{READINGS}/bulk");
     loop {

@@ -16,8 +16,8 @@ use crate::support::front::{Authority, Front, Login, Wants};
 const HOST: &str = "127.0.0.1";
 const PASSWORD: &str = "correct-horse-battery";
 
-fn login(mechanism: &'static str, password: &'static str) -> Option<Login> {
-    Some(Login { mechanism, username: "weir", password })
+fn login(mechanism: &'static str, password: &'static str) -> Login {
+    Login { mechanism, username: "weir", password }
 }
 
 /// Weir that goes to this broker, with these settings besides.
@@ -82,7 +82,7 @@ async fn stores(app: App, topic: &str, number: u32) {
 
 async fn logs_in_by(mechanism: &'static str) {
     let authority = Authority::new();
-    let wants = Wants { tls: Some(authority.tls(HOST, None)), login: login(mechanism, PASSWORD) };
+    let wants = Wants { tls: Some(authority.tls(HOST, None)), login: Some(login(mechanism, PASSWORD)) };
     let front = Front::start(Wants::default()).await;
     let topic = produce(&front, wants, 5).await;
     stores(weir(&front, &secure(&authority.file(), mechanism)).start().await, &topic, 5).await;
@@ -107,14 +107,14 @@ async fn a_proof_by_sha_512_over_tls() {
 async fn a_wrong_password_is_said_and_weir_connects_once_it_is_the_right_one() {
     for mechanism in ["PLAIN", "SCRAM-SHA-512"] {
         let front = Front::start(Wants::default()).await;
-        let wants = |password| Wants { tls: None, login: login(mechanism, password) };
+        let wants = |password| Wants { tls: None, login: Some(login(mechanism, password)) };
         let topic = produce(&front, wants("another one"), 3).await;
         let settings: Vec<_> = secure("", mechanism).into_iter().filter(|(name, _)| *name != "WEIR_KAFKA_SSL_CA").collect();
         let app = weir(&front, &settings).set("WEIR_KAFKA_SECURITY_PROTOCOL", "sasl_plaintext").start().await;
         let said = says(&app, "kafka.sasl_password").await;
         assert!(said.contains("\"disconnected\""), "{said}");
         // Not this mechanism at all.
-        front.want(Wants { tls: None, login: login("SCRAM-SHA-256", PASSWORD) });
+        front.want(Wants { tls: None, login: Some(login("SCRAM-SHA-256", PASSWORD)) });
         says(&app, "it takes: SCRAM-SHA-256").await;
         front.want(wants(PASSWORD));
         stores(app, &topic, 3).await;

@@ -1,32 +1,35 @@
-//! librdkafka: a poll thread whose callbacks become events on bounded channels, and commands back to it.
+//! librdkafka: a poll thread whose callbacks become events on a bounded channel, commands back to it, and runs of messages to
+//! whoever was named to receive those of a partition.
 //!
-//! Promises: a message carries the *epoch* under which its partition was positioned, so that whoever repositions a partition can
-//! tell old messages from new ones; memory in flight is bounded in bytes; membership of the group is kept however long the other
-//! side takes. It knows nothing of readings, tenants or databases: positions are told to it.
+//! Promises: a run carries the *epoch* under which its partition was positioned, so that whoever repositions a partition can tell old
+//! messages from new ones; memory in flight is bounded in bytes, by share, and a receiver without room holds up its own partitions
+//! only; membership of the group is kept however long the other side takes. It knows nothing of readings, tenants or databases:
+//! positions are told to it.
 
 mod context;
 mod examine;
+mod letters;
 mod options;
 mod poll;
+mod run;
 mod trouble;
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::mpsc as std_mpsc;
 use std::thread;
 use std::time::Duration;
 
-use bytes::Bytes;
-use rdkafka::consumer::BaseConsumer;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use tokio::sync::mpsc;
 
 use self::context::Context;
 pub use self::examine::examine;
+pub use self::letters::{Letter, Letters};
 pub use self::options::{Options, Security};
 use self::poll::Poll;
+pub use self::run::{Headers, Inlet, Memory, Message, Run, Share};
 use crate::error::{Error, Result};
-use crate::limits;
 
 /// Sessions that a group may take to settle: the first is over when a dead member is noticed, a second when its leader was another one.
 const SETTLE_SESSIONS: u32 = 3;
@@ -54,24 +57,6 @@ impl fmt::Debug for Partition {
     }
 }
 
-/// A message on its way.
-#[derive(Debug)]
-pub struct Message {
-    /// Where it came from.
-    pub partition: Partition,
-    /// Its offset.
-    pub offset: i64,
-    /// The epoch under which its partition was positioned.
-    pub epoch: u64,
-    /// Its key.
-    pub key: Option<Bytes>,
-    /// Its headers.
-    pub headers: Arc<[(String, Option<Bytes>)]>,
-    /// Its value; a message without one has an empty payload.
-    pub payload: Bytes,
-    _in_flight: OwnedSemaphorePermit,
-}
-
 /// Where a partition begins.
 #[derive(Clone, Debug)]
 pub struct Start {
@@ -81,6 +66,8 @@ pub struct Start {
     pub epoch: u64,
     /// The first offset that is wanted; `None` for the oldest that there is.
     pub offset: Option<i64>,
+    /// Where its messages go.
+    pub inlet: Inlet,
 }
 
 /// The ends of a partition's log: its oldest offset, and one past its newest.
@@ -139,20 +126,10 @@ pub struct Consumer {
     thread: Option<thread::JoinHandle<()>>,
 }
 
-/// What a consumer says.
-#[derive(Debug)]
-pub struct Events {
-    /// Everything but messages. It must be read at all times: assignments wait for answers.
-    pub control: mpsc::Receiver<Event>,
-    /// Messages, bounded in number and bytes.
-    pub messages: mpsc::Receiver<Message>,
-}
-
 impl Consumer {
-    /// Starts the poll thread. It is subscribed to nothing yet.
-    pub fn start(options: &Options) -> Result<(Self, Events)> {
-        let (control, controls) = mpsc::channel(256);
-        let (messages, received) = mpsc::channel(limits::LANE_QUEUE);
+    /// Starts the poll thread. It is subscribed to nothing yet. Events must be read at all times: assignments wait for answers.
+    pub fn start(options: &Options) -> Result<(Self, mpsc::Receiver<Event>)> {
+        let (control, events) = mpsc::channel(256);
         // Without a bound: the poll thread may be waiting for the writer, which must not wait for it. Orders come a few to a flush, and
         // flushes wait for messages, which are bounded.
         let (commands, orders) = std_mpsc::channel();
@@ -161,21 +138,11 @@ impl Consumer {
             .config()
             .create_with_context(context)
             .map_err(|cause| Error::malformed("The Kafka settings cannot be used.").caused_by(cause))?;
-        let kib = (options.in_flight_bytes >> 10).max(1);
-        let poll = Poll {
-            consumer,
-            control,
-            messages,
-            orders,
-            budget: Arc::new(Semaphore::new(kib)),
-            budget_kib: u32::try_from(kib).unwrap_or(u32::MAX),
-            waiting: VecDeque::new(),
-            stuck_since: None,
-            all_paused: false,
-            seeks: Vec::new(),
-        };
+        let consumer = Arc::new(consumer);
+        consumer.context().belongs_to(&consumer);
+        let poll = Poll::new(consumer, control, orders);
         let thread = thread::Builder::new().name("kafka-poll".to_owned()).spawn(move || poll.run()).map_err(Error::internal)?;
-        Ok((Self { commands, thread: Some(thread) }, Events { control: controls, messages: received }))
+        Ok((Self { commands, thread: Some(thread) }, events))
     }
 
     /// Consumes these topics from now on, and no others.
@@ -218,3 +185,6 @@ impl Drop for Consumer {
         self.order(Command::Stop);
     }
 }
+
+#[cfg(test)]
+pub(crate) use self::run::run_of;

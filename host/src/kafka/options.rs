@@ -28,8 +28,6 @@ pub struct Options {
     pub log_id: Option<String>,
     /// What to do where a stored position is no longer in the log.
     pub out_of_range: OffsetOutOfRange,
-    /// Bytes of messages that are handed out and not dropped yet.
-    pub in_flight_bytes: usize,
     /// In the clear or not, and who logs in.
     pub security: Security,
 }
@@ -60,7 +58,6 @@ impl Default for Options {
             session_timeout: Duration::from_secs(10),
             log_id: None,
             out_of_range: OffsetOutOfRange::Stop,
-            in_flight_bytes: limits::KAFKA_QUEUE_KIB << 10,
             security: Security::default(),
         }
     }
@@ -97,7 +94,12 @@ impl Options {
             .set("allow.auto.create.topics", "false")
             // What the network or the broker's disk damaged is fetched anew; without it, it would be stored as it came.
             .set("check.crcs", "true")
-            .set("queued.max.messages.kbytes", limits::KAFKA_QUEUE_KIB.to_string())
+            // A partition's queue is its own, so this holds for each of them.
+            .set("queued.max.messages.kbytes", limits::KAFKA_AHEAD_KIB.to_string())
+            .set("fetch.max.bytes", limits::KAFKA_FETCH_BYTES.to_string())
+            .set("fetch.message.max.bytes", (limits::KAFKA_AHEAD_KIB << 10).to_string())
+            // How soon a queue that was full is looked at again; the default of a second would be a second of standing still.
+            .set("fetch.queue.backoff.ms", "5")
             .set("fetch.wait.max.ms", "100")
             .set("statistics.interval.ms", "2000");
         if let Some(instance) = &self.group_instance_id {

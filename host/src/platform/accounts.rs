@@ -39,7 +39,6 @@ pub struct TenantChange {
     /// `active` or `suspended`.
     pub status: Option<String>,
     /// Readings in a second; `Some(None)` takes the bound away.
-    #[expect(clippy::option_option, reason = "null and nothing are two things in a change")]
     pub readings_per_second: Option<Option<i32>>,
 }
 

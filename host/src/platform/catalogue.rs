@@ -196,6 +196,9 @@ impl Platform {
             names.chain(chain.iter().map(|step| format!("{}@{}:{}", step.name, step.version, step.digest))).collect();
         Ok(Some(Rules {
             topic: Some(row.name.as_str().into()),
+            format: crate::model::TopicFormat::Json,
+            conflict: crate::model::Conflict::KeepLast,
+            dead_letter: None,
             mode: WriteMode::parse(&row.mode).ok_or_else(|| unreadable("kafka_topics.mode", &row.mode))?,
             strategy: strategy("kafka_topics.error_strategy", &row.error_strategy)?,
             schema,

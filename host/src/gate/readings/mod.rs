@@ -5,5 +5,5 @@ mod position;
 mod quota;
 mod read;
 
-pub use self::admit::{AdmitError, Admitted, Refused};
+pub use self::admit::{AdmitError, Admitted, Judged, Refused};
 pub use crate::timescale::{Filter, Latest, Order, Page, Place, StoredReading, StoredSensor, StoredValue, WriteError};

@@ -3,16 +3,23 @@
 
 use std::time::{Duration, Instant};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Chain, Error, Kind, Result};
 use crate::gate::Gate;
 use crate::model::Tenant;
 use crate::vitals::QuotaLabels;
 
 impl Gate {
     /// For the writer: takes `readings` out of what the tenant may bring now, or says how long to wait before asking again. A batch
-    /// of any size passes in the end.
-    pub async fn readings_wait(&self, tenant: &Tenant, readings: u64) -> Result<Option<Duration>> {
-        self.within_quota(tenant, readings, "kafka").await
+    /// of any size passes in the end. Where the quota cannot be read it does not hold: what was judged is not kept waiting for the
+    /// platform database.
+    pub async fn readings_wait(&self, tenant: &Tenant, readings: u64) -> Option<Duration> {
+        match self.within_quota(tenant, readings, "kafka").await {
+            Ok(wait) => wait,
+            Err(error) => {
+                tracing::debug!(error = %Chain(&error), %tenant, "the quota of {tenant} cannot be read; its readings pass");
+                None
+            }
+        }
     }
 
     /// For a request: a refusal that says when to come again, where the tenant has brought too many.
