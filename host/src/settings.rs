@@ -65,7 +65,7 @@ settings! {
     "kafka.session_timeout_ms" "WEIR_KAFKA_SESSION_TIMEOUT_MS" Some("10000"), "How long a silent replica keeps its partitions.";
     "kafka.log_id" "WEIR_KAFKA_LOG_ID" None, "Names the cluster's log in stored positions in place of the broker's cluster id.";
     "kafka.offset_out_of_range" "WEIR_KAFKA_OFFSET_OUT_OF_RANGE" Some("stop"), "What to do where a stored position is no longer in the log: `stop` the partition, or go on at `earliest` or `latest`. It is reported either way.";
-    "writer.lanes" "WEIR_WRITER_LANES" Some("4"), "Database connections that store batches from Kafka side by side.";
+    "writer.lanes" "WEIR_WRITER_LANES" Some("4"), "Batches of one tenant that are stored side by side, each over a connection. There are three connections more: one for other tenants, two for late readings.";
     "writer.flush_readings" "WEIR_WRITER_FLUSH_READINGS" Some("10000"), "Readings that a lane gathers before it stores them.";
     "writer.flush_bytes" "WEIR_WRITER_FLUSH_BYTES" Some("4194304"), "Bytes of messages that a lane gathers before it stores them.";
     "writer.flush_age_ms" "WEIR_WRITER_FLUSH_AGE_MS" Some("200"), "Age of the oldest message at which a lane stores what it has.";
