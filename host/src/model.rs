@@ -274,6 +274,58 @@ impl WriteMode {
     }
 }
 
+/// Which value counts where a topic brings two for one time of a series.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Conflict {
+    /// The one that came later.
+    #[default]
+    KeepLast,
+    /// The one that came first; what comes later is counted as a duplicate.
+    KeepFirst,
+}
+
+impl Conflict {
+    /// The word for it in the API and in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::KeepLast => "keep-last",
+            Self::KeepFirst => "keep-first",
+        }
+    }
+
+    /// Reads the word; `None` for any other.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::KeepLast, Self::KeepFirst].into_iter().find(|conflict| conflict.as_str() == word)
+    }
+}
+
+/// How the messages of a topic are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TopicFormat {
+    /// JSON: a reading, an array of readings, or a reading a line.
+    #[default]
+    Json,
+    /// Avro in Confluent's wire format: a zero byte, the schema's number in four bytes, one record.
+    Avro,
+}
+
+impl TopicFormat {
+    /// The word for it in the API and in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Avro => "avro",
+        }
+    }
+
+    /// Reads the word; `None` for any other.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Json, Self::Avro].into_iter().find(|format| format.as_str() == word)
+    }
+}
+
 /// The name of a Kafka topic: 1 to 249 of `a-z`, `A-Z`, `0-9`, `.`, `_` and `-`, and neither `.` nor `..` (Kafka's own rule).
 pub fn check_topic_name(name: &str) -> Result<(), Error> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');

@@ -4,15 +4,21 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::model::{ErrorStrategy, WriteMode};
+use crate::model::{Conflict, ErrorStrategy, TopicFormat, WriteMode};
 
 /// The rules for the readings of one topic, or of none. Immutable: a change of the catalogue makes new ones.
 #[derive(Clone, Debug)]
 pub struct Rules {
     /// The topic; `None` for readings that came by HTTP and name none.
     pub topic: Option<Arc<str>>,
+    /// How messages from Kafka are written.
+    pub format: TopicFormat,
     /// How rows meet rows that are already stored.
     pub mode: WriteMode,
+    /// Which of two values for one time of a series counts, where the mode is upsert.
+    pub conflict: Conflict,
+    /// The Kafka topic that what is refused is sent to as well.
+    pub dead_letter: Option<Arc<str>>,
     /// What becomes of readings that cannot be decoded or that the schema refuses.
     pub strategy: ErrorStrategy,
     /// The JSON Schema that each reading must satisfy.
@@ -28,7 +34,10 @@ impl Rules {
     pub fn without_topic() -> Self {
         Self {
             topic: None,
+            format: TopicFormat::Json,
             mode: WriteMode::Upsert,
+            conflict: Conflict::KeepLast,
+            dead_letter: None,
             strategy: ErrorStrategy::Quarantine,
             schema: None,
             chain: Arc::new([]),
