@@ -10,6 +10,7 @@ pub mod catalogue;
 mod code;
 pub mod files;
 mod listen;
+pub mod schemas;
 pub mod validators;
 
 use std::str::FromStr as _;
@@ -56,10 +57,18 @@ use statements;
 
 /// Every statement of the platform database, for the test that prepares each against the migrated tables.
 pub fn all_statements() -> impl Iterator<Item = (&'static str, &'static str)> {
-    [accounts::STATEMENTS, audit::STATEMENTS, catalogue::STATEMENTS, code::STATEMENTS, files::STATEMENTS, validators::STATEMENTS]
-        .into_iter()
-        .flatten()
-        .copied()
+    [
+        accounts::STATEMENTS,
+        audit::STATEMENTS,
+        catalogue::STATEMENTS,
+        code::STATEMENTS,
+        files::STATEMENTS,
+        schemas::STATEMENTS,
+        validators::STATEMENTS,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
 }
 
 impl Platform {
@@ -142,11 +151,7 @@ impl Platform {
             Err(sqlx::Error::Io(_)) => self.pool.begin().await.map_err(failed)?,
             Err(error) => return Err(failed(error)),
         };
-        sqlx::query("select set_config('weir.tenant', $1, true)")
-            .bind(tenant)
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed)?;
+        act_as(&mut transaction, tenant).await?;
         Ok(transaction)
     }
 
@@ -155,6 +160,12 @@ impl Platform {
         self.rules.clear();
         self.changes.send_modify(|count| *count += 1);
     }
+}
+
+/// Shows a transaction the rows of one tenant, or with `*` of all.
+async fn act_as(transaction: &mut Transaction<'static, Postgres>, tenant: &str) -> Result<()> {
+    let sql = "select set_config('weir.tenant', $1, true)";
+    sqlx::query(sql).bind(tenant).execute(&mut **transaction).await.map(drop).map_err(failed)
 }
 
 const UNIQUE_VIOLATION: &str = "23505";
