@@ -20,6 +20,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("turns", &[]),
     ("vitals", &[]),
     // 1 deciders: not each other
+    ("budget", &[]),
     ("policy", &[]),
     ("schema", &[]),
     ("guest", &[]),
@@ -29,7 +30,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("objects", &["policy::Permit"]),
     ("kafka", &["policy::Permit"]),
     // 3 gates
-    ("gate", &["policy", "schema", "guest", "platform", "timescale", "objects", "kafka"]),
+    ("gate", &["budget", "policy", "schema", "guest", "platform", "timescale", "objects", "kafka"]),
     // 4 entrances: never a store, never each other
     ("http", &["gate", "schema::decode"]),
     ("writer", &["gate", "kafka", "schema::decode"]),

@@ -13,6 +13,7 @@
 //! | 0 nouns | [`batch`], [`model`], [`error`], [`rules`], [`ledger`], [`limits`], [`paging`], [`settings`], [`turns`], [`vitals`] | no I/O, no async, no framework |
 
 pub mod batch;
+pub mod budget;
 pub mod error;
 pub mod ledger;
 pub mod limits;

@@ -88,6 +88,10 @@ pub const PAGE_VALUES: usize = 50_000;
 /// Years that get partitions of their own in plain PostgreSQL, a month each; rows outside them share one, so that no sender can make
 /// tables without end.
 pub const PARTITION_YEARS: std::ops::RangeInclusive<i32> = 2000..=2099;
+/// Tenants' quotas that are kept in memory, about 100 bytes each.
+pub const QUOTAS_CACHED: usize = 10_000;
+/// Tenants whose use of their quota is remembered, about 100 bytes each; beyond it, those that owe nothing are forgotten first.
+pub const BUDGETS_KEPT: usize = 10_000;
 /// Entries of the series dictionary that are kept in memory, about 200 bytes each.
 pub const SERIES_CACHED: usize = 500_000;
 

@@ -74,7 +74,20 @@ pub fn kafka_options(settings: &Settings) -> Option<kafka::Options> {
         session_timeout: Duration::from_millis(settings.kafka.session_timeout_ms.into()),
         log_id: settings.kafka.log_id.clone(),
         out_of_range: settings.kafka.offset_out_of_range,
+        security: kafka_security(&settings.kafka),
     })
+}
+
+fn kafka_security(settings: &crate::settings::Kafka) -> kafka::Security {
+    let login = settings.sasl_mechanism.zip(settings.sasl_username.clone()).zip(settings.sasl_password.clone());
+    kafka::Security {
+        protocol: settings.security_protocol,
+        login: login.map(|((mechanism, username), password)| (mechanism, username, password)),
+        authority: settings.ssl_ca.clone(),
+        certificate: settings.ssl_certificate.clone().zip(settings.ssl_key.clone()),
+        key_password: settings.ssl_key_password.clone(),
+        endpoint: settings.ssl_endpoint_check,
+    }
 }
 
 /// All parts behind one gate, none of them running yet.
@@ -103,6 +116,7 @@ pub async fn gate(settings: &Settings) -> Result<Gate, Failure> {
         timescale: Arc::new(timescale(settings)?),
         objects: Arc::new(objects(settings)?),
         guest: Arc::new(guest),
+        budget: crate::budget::Budget::default(),
         schemas: Arc::new(Schemas::default()),
         vitals,
         clock: Arc::new(SystemClock),
@@ -136,6 +150,10 @@ pub async fn run_until(
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::debug!(%error, "the limit of open files stays as it is");
     }
+    let kafka = kafka_options(&settings).filter(|_| settings.role.writes());
+    if let Some(options) = &kafka {
+        options.check()?;
+    }
     let gate = Arc::new(gate(&settings).await?);
     let address = format!("{}:{}", settings.http.host, settings.http.port);
     let listener = TcpListener::bind(&address).await.map_err(|error| {
@@ -148,7 +166,7 @@ pub async fn run_until(
     tracker.spawn(Arc::clone(&gate.policy).run(stop.clone()));
     if prepare(&gate, &settings, &stop).await {
         tracker.spawn(Arc::clone(&gate.platform).run(stop.clone()));
-        if let Some(options) = kafka_options(&settings).filter(|_| settings.role.writes()) {
+        if let Some(options) = kafka {
             let writer = Writer::new(writer_options(&settings), options, Arc::clone(&gate));
             tracker.spawn(writer.run(stop.clone()));
         }

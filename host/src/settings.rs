@@ -4,6 +4,8 @@
 //! are. A wrong setting is an error of one line that names it, and so is a `WEIR_…` variable that nobody knows, since it is most
 //! likely a known one mistyped.
 
+mod kafka;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,6 +14,7 @@ use std::time::Duration;
 use config::{Config, File, FileFormat};
 use serde::Deserialize;
 
+pub use self::kafka::{EndpointCheck, SaslMechanism, SecurityProtocol};
 use crate::limits;
 
 /// One setting, for the loader and for the reference that `weir settings` prints.
@@ -65,6 +68,15 @@ settings! {
     "kafka.session_timeout_ms" "WEIR_KAFKA_SESSION_TIMEOUT_MS" Some("10000"), "How long a silent replica keeps its partitions.";
     "kafka.log_id" "WEIR_KAFKA_LOG_ID" None, "Names the cluster's log in stored positions in place of the broker's cluster id.";
     "kafka.offset_out_of_range" "WEIR_KAFKA_OFFSET_OUT_OF_RANGE" Some("stop"), "What to do where a stored position is no longer in the log: `stop` the partition, or go on at `earliest` or `latest`. It is reported either way.";
+    "kafka.security_protocol" "WEIR_KAFKA_SECURITY_PROTOCOL" Some("plaintext"), "How to speak to the brokers: `plaintext`, `ssl`, `sasl_plaintext` or `sasl_ssl`.";
+    "kafka.sasl_mechanism" "WEIR_KAFKA_SASL_MECHANISM" None, "How to log in: `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`.";
+    "kafka.sasl_username" "WEIR_KAFKA_SASL_USERNAME" None, "Who logs in.";
+    "kafka.sasl_password" "WEIR_KAFKA_SASL_PASSWORD" None, "That user's password.";
+    "kafka.ssl_ca" "WEIR_KAFKA_SSL_CA" None, "File (PEM) of the authorities that sign the brokers' certificates. Without it, those of the machine.";
+    "kafka.ssl_certificate" "WEIR_KAFKA_SSL_CERTIFICATE" None, "File (PEM) of the certificate that Weir shows to brokers which ask for one.";
+    "kafka.ssl_key" "WEIR_KAFKA_SSL_KEY" None, "File (PEM) of that certificate's private key.";
+    "kafka.ssl_key_password" "WEIR_KAFKA_SSL_KEY_PASSWORD" None, "Password of that key, where it is encrypted.";
+    "kafka.ssl_endpoint_check" "WEIR_KAFKA_SSL_ENDPOINT_CHECK" Some("https"), "Whether a broker's certificate must name its host: `https`, or `none`.";
     "writer.lanes" "WEIR_WRITER_LANES" Some("4"), "Batches of one tenant that are stored side by side, each over a connection. There are three connections more: one for other tenants, two for late readings.";
     "writer.flush_readings" "WEIR_WRITER_FLUSH_READINGS" Some("10000"), "Readings that a lane gathers before it stores them.";
     "writer.flush_bytes" "WEIR_WRITER_FLUSH_BYTES" Some("4194304"), "Bytes of messages that a lane gathers before it stores them.";
@@ -269,6 +281,24 @@ pub struct Kafka {
     pub log_id: Option<String>,
     /// What to do where a stored position is no longer in the log.
     pub offset_out_of_range: OffsetOutOfRange,
+    /// How to speak to the brokers.
+    pub security_protocol: SecurityProtocol,
+    /// How to log in.
+    pub sasl_mechanism: Option<SaslMechanism>,
+    /// Who logs in.
+    pub sasl_username: Option<String>,
+    /// That user's password.
+    pub sasl_password: Option<Secret>,
+    /// The authorities that sign the brokers' certificates; those of the machine where it is not given.
+    pub ssl_ca: Option<PathBuf>,
+    /// The certificate that Weir shows.
+    pub ssl_certificate: Option<PathBuf>,
+    /// Its private key.
+    pub ssl_key: Option<PathBuf>,
+    /// The password of that key.
+    pub ssl_key_password: Option<Secret>,
+    /// Whether a broker's certificate must name its host.
+    pub ssl_endpoint_check: EndpointCheck,
 }
 
 /// The writer.
@@ -416,6 +446,7 @@ impl Settings {
                 format!("must have at least {} characters", limits::BOOTSTRAP_TOKEN_CHARACTERS),
             ));
         }
+        self.kafka.check_security()?;
         self.storage.place().map(drop)
     }
 }

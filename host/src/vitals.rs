@@ -36,6 +36,15 @@ pub struct ReadingLabels {
     pub outcome: &'static str,
 }
 
+/// Labels of readings that came too fast.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct QuotaLabels {
+    /// The tenant.
+    pub tenant: String,
+    /// `http` or `kafka`.
+    pub origin: &'static str,
+}
+
 /// Labels of a partition.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct PartitionLabels {
@@ -74,6 +83,8 @@ pub struct Vitals {
     pub readings: Family<ReadingLabels, Counter>,
     /// Readings in a stored batch.
     pub batch_readings: Histogram,
+    /// Readings that came too fast for their tenant's quota: refused over HTTP, made to wait from Kafka; counted at each try.
+    pub over_quota: Family<QuotaLabels, Counter>,
     /// Seconds from a gathered batch to one that is ready for the store: decoding apart.
     pub judge_seconds: Histogram,
     /// Seconds that one store transaction took.
@@ -144,6 +155,7 @@ impl Vitals {
             requests: Family::default(),
             request_seconds: seconds(),
             readings: Family::default(),
+            over_quota: Family::default(),
             batch_readings: Histogram::new(exponential_buckets(1.0, 10.0, 6)),
             judge_seconds: seconds(),
             store_seconds: seconds(),
@@ -168,6 +180,7 @@ impl Vitals {
         registry.register("http_requests", "Requests by method, route and status", self.requests.clone());
         registry.register_with_unit("http_request", "Time to the response's head", Unit::Seconds, self.request_seconds.clone());
         registry.register("readings", "Readings by tenant, origin and outcome", self.readings.clone());
+        registry.register("readings_over_quota", "Readings over their tenant's quota", self.over_quota.clone());
         registry.register("batch_readings", "Readings of a stored batch", self.batch_readings.clone());
         registry.register_with_unit(
             "judge",

@@ -13,6 +13,7 @@ pub mod validators;
 
 use std::sync::Arc;
 
+use crate::budget::Budget;
 use crate::error::{Chain, Result};
 use crate::guest::Engine;
 use crate::model::{Action, Caller, Clock, Resource};
@@ -36,6 +37,8 @@ pub struct Gate {
     pub objects: Arc<ObjectStore>,
     /// Tenants' modules.
     pub guest: Arc<Engine>,
+    /// What tenants may still bring.
+    pub budget: Budget,
     /// Compiled JSON Schemas.
     pub schemas: Arc<Schemas>,
     /// Where things are counted and reported.

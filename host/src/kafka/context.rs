@@ -18,7 +18,7 @@ use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 
-use super::{Ends, Event, Partition, Start};
+use super::{Ends, Event, Partition, Start, trouble};
 
 /// What librdkafka calls back.
 pub(super) struct Context {
@@ -28,8 +28,8 @@ pub(super) struct Context {
     consumer: OnceLock<Weak<BaseConsumer<Self>>>,
     /// Partitions given and taken since the poll thread last looked.
     changes: Mutex<Vec<Change>>,
-    /// What librdkafka complained of last, in its own words.
-    complaint: Mutex<Option<String>>,
+    /// What librdkafka complained of last: in words that name a setting, where that is known, and in its own.
+    complaint: Mutex<(Option<String>, Option<String>)>,
     /// How long the group may take to settle.
     settle: Duration,
     /// Since when it has not been settled.
@@ -72,9 +72,11 @@ impl Context {
         std::mem::take(&mut self.changes.lock())
     }
 
-    /// What librdkafka complained of last, in its own words.
+    /// What librdkafka complained of since a broker was last there. It says the same thing again after 30 s only, and that all brokers
+    /// are down after each; so what names a setting goes before what does not.
     pub(super) fn last_error(&self) -> Option<String> {
-        self.complaint.lock().clone()
+        let complaint = self.complaint.lock();
+        complaint.0.clone().or_else(|| complaint.1.as_ref().map(|words| format!("no broker answers: {words}")))
     }
 
     /// A group that does not settle has lost its leader or forgotten this member; a new member is what gets it going again.
@@ -149,6 +151,9 @@ impl ClientContext for Context {
     fn stats(&self, statistics: Statistics) {
         self.watch_group(&statistics);
         let connected = statistics.brokers.values().any(|broker| broker.state == "UP");
+        if connected {
+            *self.complaint.lock() = (None, None);
+        }
         let ends = statistics.topics.iter().flat_map(|(topic, found)| {
             found
                 .partitions
@@ -162,7 +167,12 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "Kafka: {reason}");
-        *self.complaint.lock() = Some(reason.to_owned());
+        let words = error.rdkafka_error_code().and_then(|code| trouble::in_words(code, reason));
+        let mut complaint = self.complaint.lock();
+        match words {
+            Some(words) => complaint.0 = Some(words),
+            None => complaint.1 = Some(reason.to_owned()),
+        }
     }
 
     fn log(&self, _: RDKafkaLogLevel, facility: &str, line: &str) {

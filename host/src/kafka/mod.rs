@@ -7,10 +7,12 @@
 //! positions are told to it.
 
 mod context;
+mod examine;
 mod letters;
 mod options;
 mod poll;
 mod run;
+mod trouble;
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,13 +21,13 @@ use std::thread;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaError;
 use tokio::sync::mpsc;
 
 use self::context::Context;
+pub use self::examine::examine;
 pub use self::letters::{Letter, Letters};
-pub use self::options::Options;
-use self::poll::{CONNECT, Poll};
+pub use self::options::{Options, Security};
+use self::poll::Poll;
 pub use self::run::{Headers, Inlet, Memory, Message, Run, Share};
 use crate::error::{Error, Result};
 
@@ -182,15 +184,6 @@ impl Drop for Consumer {
     fn drop(&mut self) {
         self.order(Command::Stop);
     }
-}
-
-/// Brokers and topics, in a sentence for `weir doctor`. It blocks.
-pub fn examine(options: &Options) -> Result<String> {
-    let away = |cause: KafkaError| Error::unavailable("Kafka broker", cause);
-    let consumer: BaseConsumer = options.config().create().map_err(away)?;
-    let metadata = consumer.fetch_metadata(None, CONNECT).map_err(away)?;
-    let cluster = consumer.client().fetch_cluster_id(CONNECT).unwrap_or_else(|| "without an id".to_owned());
-    Ok(format!("cluster {cluster}: {} brokers, {} topics", metadata.brokers().len(), metadata.topics().len()))
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use tokio::sync::mpsc;
 
 use super::context::{Change, Context, ENDS_TIME, ends};
+use super::examine::COMPLAINTS;
 use super::run::{Gathering, Headers, Inlet};
 use super::{Command, Event, Partition, Start};
 use crate::limits;
@@ -90,8 +91,13 @@ impl Poll {
                     return self.control.blocking_send(Event::Connected { cluster }).is_ok();
                 }
                 Err(error) => {
-                    let words = self.consumer.context().last_error().unwrap_or_else(|| error.to_string());
-                    if self.control.blocking_send(Event::Trouble(format!("no broker answers: {words}"))).is_err() {
+                    // Complaints are told when they are polled for.
+                    for _ in 0..COMPLAINTS {
+                        let _ = self.consumer.poll(Duration::ZERO);
+                    }
+                    let words = self.consumer.context().last_error();
+                    let words = words.unwrap_or_else(|| format!("no broker answers: {error}"));
+                    if self.control.blocking_send(Event::Trouble(words)).is_err() {
                         return false;
                     }
                 }
@@ -185,7 +191,7 @@ impl Poll {
             let event = match said {
                 // Each partition's queue was split off before it was fetched. Going on would leave a hole behind this message.
                 Ok(message) => Event::Ended(format!("{}/{} has no queue of its own", message.topic(), message.partition())),
-                Err(error) => event(&error),
+                Err(error) => event(&error, self.consumer.context()),
             };
             self.tell(event);
         }
@@ -220,7 +226,7 @@ impl Poll {
                     self.forget(&partition);
                     Event::OutOfRange { ends: ends(&self.consumer, &partition), partition }
                 }
-                _ => event(&error),
+                _ => event(&error, self.consumer.context()),
             };
             self.tell(event);
         }
@@ -271,9 +277,9 @@ impl Source {
     }
 }
 
-fn event(error: &KafkaError) -> Event {
+fn event(error: &KafkaError, context: &Context) -> Event {
     match error.rdkafka_error_code() {
         Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId) => Event::Ended(error.to_string()),
-        _ => Event::Trouble(error.to_string()),
+        _ => Event::Trouble(context.last_error().unwrap_or_else(|| error.to_string())),
     }
 }

@@ -108,7 +108,7 @@ impl Front {
     /// Waits until the tenant's quota has room for these readings. What follows waits behind them, in Kafka in the end.
     async fn wait_for_quota(&self, judged: &Judged) {
         let mut waited = false;
-        while let Some(wait) = self.shared.gate.readings_wait(&self.name.tenant, judged.readings()) {
+        while let Some(wait) = self.shared.gate.readings_wait(&self.name.tenant, judged.readings()).await {
             if !std::mem::replace(&mut waited, true) {
                 self.shared.say(Note::OverQuota(self.name.clone(), true)).await;
             }

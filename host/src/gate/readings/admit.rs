@@ -123,10 +123,20 @@ impl Gate {
         batches: Vec<Batch>,
         origin: &Origin,
     ) -> Result<Option<(Permit, Vec<Part>)>, AdmitError> {
-        let mut parts = Vec::with_capacity(batches.len());
-        let mut first = None;
+        let mut allowed = Vec::with_capacity(batches.len());
         for batch in batches.into_iter().filter(|batch| !batch.is_empty()) {
-            let (permit, part) = self.judge(caller, batch, origin).await?;
+            allowed.push(self.authorise_batch(caller, batch, origin).await?);
+        }
+        // After the policy, so that who may not write uses nothing up; all at once, so that a request passes whole or not at all. The
+        // writer asks by itself, and waits.
+        if *origin == Origin::Http && !allowed.is_empty() {
+            let readings: usize = allowed.iter().map(|(_, batch)| batch.readings().len()).sum();
+            self.readings_allowed(&caller.tenant, readings as u64).await?;
+        }
+        let mut parts = Vec::with_capacity(allowed.len());
+        let mut first = None;
+        for (permit, batch) in allowed {
+            let (permit, part) = self.judge(permit, batch, origin).await?;
             first.get_or_insert(permit);
             parts.push(part);
         }
@@ -134,8 +144,7 @@ impl Gate {
     }
 
     /// The straight line of one batch.
-    async fn judge(&self, caller: &Caller, batch: Batch, origin: &Origin) -> Result<(Permit, Part), AdmitError> {
-        let (permit, mut batch) = self.authorise_batch(caller, batch, origin).await?;
+    async fn judge(&self, permit: Permit, mut batch: Batch, origin: &Origin) -> Result<(Permit, Part), AdmitError> {
         let topic = batch.topic().cloned();
         let Some(rules) = self.platform.rules_for(&permit, topic.as_deref()).await? else {
             return Self::without_rules(permit, batch, origin);

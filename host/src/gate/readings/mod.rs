@@ -2,6 +2,7 @@
 
 mod admit;
 mod position;
+mod quota;
 mod read;
 
 pub use self::admit::{AdmitError, Admitted, Judged, Refused};

@@ -18,11 +18,6 @@ fn writer(tenant: &Tenant) -> Caller {
 }
 
 impl Gate {
-    /// Takes so many readings from the tenant's quota; `Some` says how long to wait before asking again.
-    pub fn readings_wait(&self, _tenant: &Tenant, _readings: u64) -> Option<std::time::Duration> {
-        None
-    }
-
     /// Up to where each partition of a log is stored; partitions of which nothing is stored are missing.
     pub async fn writer_positions(&self, tenant: &Tenant, log: &Log) -> Result<Vec<(i32, i64)>> {
         let permit = self.authorise(&writer(tenant), Action::Write, &Resource::topic(&log.topic)).await?;
