@@ -39,8 +39,8 @@ pub fn timescale(settings: &Settings) -> Result<Timescale> {
     Timescale::connect(&timescale::Options {
         url: settings.timescale.url.reveal().to_owned(),
         connections: settings.timescale.connections,
-        // And one for late readings.
-        lanes: settings.writer.lanes + 1,
+        // One more that a single tenant cannot take, and two for late readings.
+        lanes: settings.writer.lanes + 3,
         direct_compress: settings.timescale.direct_compress == DirectCompress::On,
     })
 }

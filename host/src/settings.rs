@@ -77,7 +77,7 @@ settings! {
     "kafka.ssl_key" "WEIR_KAFKA_SSL_KEY" None, "File (PEM) of that certificate's private key.";
     "kafka.ssl_key_password" "WEIR_KAFKA_SSL_KEY_PASSWORD" None, "Password of that key, where it is encrypted.";
     "kafka.ssl_endpoint_check" "WEIR_KAFKA_SSL_ENDPOINT_CHECK" Some("https"), "Whether a broker's certificate must name its host: `https`, or `none`.";
-    "writer.lanes" "WEIR_WRITER_LANES" Some("4"), "Database connections that store batches from Kafka side by side.";
+    "writer.lanes" "WEIR_WRITER_LANES" Some("4"), "Batches of one tenant that are stored side by side, each over a connection. There are three connections more: one for other tenants, two for late readings.";
     "writer.flush_readings" "WEIR_WRITER_FLUSH_READINGS" Some("10000"), "Readings that a lane gathers before it stores them.";
     "writer.flush_bytes" "WEIR_WRITER_FLUSH_BYTES" Some("4194304"), "Bytes of messages that a lane gathers before it stores them.";
     "writer.flush_age_ms" "WEIR_WRITER_FLUSH_AGE_MS" Some("200"), "Age of the oldest message at which a lane stores what it has.";

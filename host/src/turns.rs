@@ -40,9 +40,10 @@ impl Turns {
         Self::of(all, all / 4)
     }
 
-    /// At most `all` turns at once; a tenant may have them all while nobody else asks.
-    pub fn shared(all: usize) -> Self {
-        Self::of(all, all)
+    /// At most `each` turns at once for one tenant, and one more in all: however long one tenant keeps its own, there is one for the
+    /// others.
+    pub fn with_one_spare(each: usize) -> Self {
+        Self::of(each + 1, each)
     }
 
     fn of(all: usize, each: usize) -> Self {
@@ -126,31 +127,39 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn shared_turns_go_to_whoever_has_the_fewest() {
-        let turns = Turns::shared(2);
+    async fn the_next_turn_goes_to_whoever_has_the_fewest() {
+        let turns = Turns::of(2, 2);
         let (greedy, other) = tenants();
         let first = turns.take(&greedy).await.expect("a turn");
-        let _second = turns.take(&greedy).await.expect("both, while nobody else asks");
-        let third = turns.take(&greedy);
-        tokio::pin!(third);
-        assert!(poll!(&mut third).is_pending());
-        let asked_later = turns.take(&other);
-        tokio::pin!(asked_later);
-        assert!(poll!(&mut asked_later).is_pending());
+        let _second = turns.take(&greedy).await.expect("a turn");
+        let (third, another) = (turns.take(&greedy), turns.take(&other));
+        tokio::pin!(third, another);
+        assert!(poll!(&mut third).is_pending() && poll!(&mut another).is_pending());
         drop(first);
-        let turn = asked_later.await.expect("it has none, so it is next");
+        let turn = another.await.expect("it asked later and has none, so it is next");
         assert!(poll!(&mut third).is_pending());
         drop(turn);
         third.await.expect("then the greedy one");
     }
 
     #[tokio::test]
+    async fn there_is_one_that_a_tenant_alone_cannot_take() {
+        let turns = Turns::with_one_spare(1);
+        let (greedy, other) = tenants();
+        let _first = turns.take(&greedy).await.expect("a turn");
+        let second = turns.take(&greedy);
+        tokio::pin!(second);
+        assert!(poll!(&mut second).is_pending());
+        turns.take(&other).await.expect("the spare one");
+    }
+
+    #[tokio::test]
     async fn who_gives_up_waiting_takes_no_turn_along() {
-        let turns = Turns::shared(1);
+        let turns = Turns::with_one_spare(1);
         let (one, other) = tenants();
-        let held = turns.take(&one).await.expect("a turn");
+        let (held, _spare) = (turns.take(&one).await.expect("a turn"), turns.take(&other).await.expect("a turn"));
         {
-            let leaver = turns.take(&other);
+            let leaver = turns.take(&one);
             tokio::pin!(leaver);
             assert!(poll!(&mut leaver).is_pending());
             drop(held);

@@ -1,6 +1,7 @@
 //! The writer on a real broker and a real TimescaleDB: exactly once, with books that add up.
 
 mod compressed;
+mod fairness;
 mod faults;
 mod forms;
 mod kill;

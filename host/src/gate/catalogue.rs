@@ -8,7 +8,8 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::{Action, Caller, Resource, check_name, check_topic_name};
 use crate::paging::{Listed, PageOf};
-pub use crate::platform::catalogue::{IngestTopic, SchemaRow, TopicChange, TopicRow};
+pub use crate::platform::catalogue::{IngestTopic, TopicChange, TopicRow};
+pub use crate::platform::schemas::{JSON_SCHEMA, SchemaRow};
 
 const TOPICS: &str = "kafka-topics";
 
@@ -16,11 +17,23 @@ fn no_topic(name: &str) -> Error {
     Error::not_found(format!("topic `{name}`"))
 }
 
+/// Refused readings go to another topic than the one that they came through.
+fn check_dead_letter(name: &str, change: &TopicChange) -> Result<()> {
+    let Some(Some(dead_letter)) = &change.dead_letter_topic else { return Ok(()) };
+    let wrong = |sentence: String| Error::malformed(sentence.clone()).at("/deadLetterTopic", sentence);
+    check_topic_name(dead_letter).map_err(|error| wrong(error.sentence().to_owned()))?;
+    if dead_letter == name {
+        return Err(wrong("A topic's `deadLetterTopic` is another topic; its own would be read and refused again.".to_owned()));
+    }
+    Ok(())
+}
+
 impl Gate {
     /// Registers a topic.
     pub async fn topic_create(&self, caller: &Caller, name: &str, change: &TopicChange) -> Result<TopicRow> {
         let permit = self.authorise(caller, Action::Write, &Resource::platform(TOPICS)).await?;
         check_topic_name(name)?;
+        check_dead_letter(name, change)?;
         self.platform.topic_create(&permit, name, change).await
     }
 
@@ -39,6 +52,7 @@ impl Gate {
     /// Changes the fields that are given.
     pub async fn topic_update(&self, caller: &Caller, name: &str, change: &TopicChange) -> Result<TopicRow> {
         let permit = self.authorise(caller, Action::Write, &Resource::platform_one(TOPICS, name)).await?;
+        check_dead_letter(name, change)?;
         self.platform.topic_update(&permit, name, change).await?.ok_or_else(|| no_topic(name))
     }
 
@@ -91,7 +105,7 @@ impl Gate {
         let permit = self.authorise(caller, Action::Write, &Resource::platform("schemas")).await?;
         check_name("A schema's `name`", name)?;
         self.schemas.compile_check(definition)?;
-        self.platform.schema_create(&permit, name, definition).await
+        self.platform.schema_create(&permit, name, JSON_SCHEMA, definition).await
     }
 
     /// One page of the tenant's schemas.

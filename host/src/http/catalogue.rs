@@ -11,21 +11,26 @@ use super::input::{Json, PageQuery, Path, Query, cursor, sent};
 use super::reply::{Envelope, ErrorBody, Page, Reply, created, no_content, ok, page, rfc3339};
 use crate::error::Error;
 use crate::gate::catalogue::{SchemaRow, TopicChange, TopicRow};
-use crate::model::{Caller, ErrorStrategy, WriteMode};
+use crate::model::{Caller, Conflict, ErrorStrategy, TopicFormat, WriteMode};
 
 /// A Kafka topic.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "a dead letter topic is what everybody calls it")]
 pub struct Topic {
     name: String,
-    /// `json`.
+    /// `json` or `avro`.
     format: String,
-    /// The schema that its readings must satisfy.
+    /// The schema that its readings must satisfy; where the format is `avro`, the one that they are expected to be written by.
     schema_id: Option<Uuid>,
     /// Whether the writer consumes it.
     ingest: bool,
     /// `upsert` or `append`.
     mode: String,
+    /// `keep-last` or `keep-first`: which of two values for one time counts.
+    conflict: String,
+    /// The Kafka topic that what is refused is sent to as well.
+    dead_letter_topic: Option<String>,
     /// What becomes of readings that cannot be read or that the schema refuses.
     error_strategy: String,
     description: String,
@@ -41,6 +46,8 @@ impl From<TopicRow> for Topic {
             schema_id: row.schema_id,
             ingest: row.ingest,
             mode: row.mode,
+            conflict: row.conflict,
+            dead_letter_topic: row.dead_letter_topic,
             error_strategy: row.error_strategy,
             description: row.description,
             created_at: rfc3339(row.created_at),
@@ -49,27 +56,24 @@ impl From<TopicRow> for Topic {
     }
 }
 
-/// Formats of messages.
-#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
-    /// A reading, or an array of readings, as JSON.
-    Json,
-}
-
 /// A topic to be registered.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewTopic {
     /// Its name in Kafka.
     name: String,
-    /// `json`, which is also the default.
-    format: Option<Format>,
+    /// `json` where it is not given.
+    format: Option<TopicFormat>,
+    /// Of type `json-schema` where the format is `json`, of type `avro` where it is `avro`.
     schema_id: Option<Uuid>,
     /// True where it is not given.
     ingest: Option<bool>,
     /// `upsert` where it is not given.
     mode: Option<WriteMode>,
+    /// `keep-last` where it is not given.
+    conflict: Option<Conflict>,
+    /// A Kafka topic that nobody consumes through Weir; what is refused is sent there as well, before it counts as handled.
+    dead_letter_topic: Option<String>,
     /// `quarantine` where it is not given.
     error_strategy: Option<ErrorStrategy>,
     description: Option<String>,
@@ -79,7 +83,7 @@ pub struct NewTopic {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TopicFields {
-    format: Option<Format>,
+    format: Option<TopicFormat>,
     /// Null takes the schema away.
     #[serde(default, deserialize_with = "sent")]
     #[schema(value_type = Option<Uuid>)]
@@ -87,6 +91,12 @@ pub struct TopicFields {
     schema_id: Option<Option<Uuid>>,
     ingest: Option<bool>,
     mode: Option<WriteMode>,
+    conflict: Option<Conflict>,
+    /// Null ends it.
+    #[serde(default, deserialize_with = "sent")]
+    #[schema(value_type = Option<String>)]
+    #[expect(clippy::option_option, reason = "null and nothing are two things in a change")]
+    dead_letter_topic: Option<Option<String>>,
     error_strategy: Option<ErrorStrategy>,
     description: Option<String>,
 }
@@ -102,10 +112,18 @@ pub struct TopicSchema {
 #[utoipa::path(post, path = "/kafka-topics", tag = "kafka-topics", request_body = NewTopic,
     responses((status = 201, body = Envelope<Topic>), (status = "4XX", body = ErrorBody)))]
 pub(super) async fn create_topic(caller: Caller, State(app): State<App>, Json(form): Json<NewTopic>) -> Reply<Topic> {
-    let NewTopic { name, format: Some(Format::Json) | None, schema_id, ingest, mode, error_strategy, description } = form;
-    let change = TopicChange { schema_id: schema_id.map(Some), ingest, mode, error_strategy, description };
-    let row = app.gate.topic_create(&caller, &name, &change).await?;
-    created(&format!("/api/platform/kafka-topics/{name}"), row.into())
+    let change = TopicChange {
+        format: form.format,
+        schema_id: form.schema_id.map(Some),
+        ingest: form.ingest,
+        mode: form.mode,
+        conflict: form.conflict,
+        dead_letter_topic: form.dead_letter_topic.map(Some),
+        error_strategy: form.error_strategy,
+        description: form.description,
+    };
+    let row = app.gate.topic_create(&caller, &form.name, &change).await?;
+    created(&format!("/api/platform/kafka-topics/{}", form.name), row.into())
 }
 
 /// List the topics.
@@ -132,8 +150,16 @@ pub(super) async fn update_topic(
     Path(name): Path<String>,
     Json(form): Json<TopicFields>,
 ) -> Reply<Topic> {
-    let TopicFields { format: Some(Format::Json) | None, schema_id, ingest, mode, error_strategy, description } = form;
-    let change = TopicChange { schema_id, ingest, mode, error_strategy, description };
+    let change = TopicChange {
+        format: form.format,
+        schema_id: form.schema_id,
+        ingest: form.ingest,
+        mode: form.mode,
+        conflict: form.conflict,
+        dead_letter_topic: form.dead_letter_topic,
+        error_strategy: form.error_strategy,
+        description: form.description,
+    };
     ok(app.gate.topic_update(&caller, &name, &change).await?.into())
 }
 
@@ -200,8 +226,10 @@ pub struct Schema {
     name: String,
     /// Counted from 1 by name.
     version: i32,
-    /// `json-schema`.
+    /// `json-schema` or `avro`.
     r#type: String,
+    /// What stands in front of Avro messages that are written by it, in four bytes.
+    number: i32,
     definition: Value,
     compatibility: String,
     created_at: String,
@@ -217,6 +245,7 @@ impl TryFrom<SchemaRow> for Schema {
             name: row.name,
             version: row.version,
             r#type: row.kind,
+            number: row.number,
             definition: serde_json::from_str(&row.definition).map_err(Error::internal)?,
             compatibility: row.compatibility,
             created_at: rfc3339(row.created_at),

@@ -1,4 +1,4 @@
-//! The catalogue: topics, schemas and chains, and the rules that follow from them for a batch.
+//! The catalogue: topics and chains, and the rules that follow from them and from schemas for a batch.
 //!
 //! Rules are kept in memory until the database announces a change (`listen`); what is kept is bounded and never outlives one.
 
@@ -8,45 +8,26 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use sqlx::FromRow;
+use sqlx::{FromRow, Postgres, Transaction};
 use uuid::Uuid;
 
-use super::{Platform, audit, failed, statements};
+use super::schemas::{AVRO, JSON_SCHEMA};
+use super::{Platform, act_as, audit, failed, statements};
 use crate::error::{Error, Kind, Result};
 use crate::limits;
-use crate::model::{ErrorStrategy, Tenant, WriteMode};
+use crate::model::{Conflict, ErrorStrategy, Tenant, TopicFormat, WriteMode};
 use crate::paging::{Listed, PageOf};
 use crate::policy::Permit;
 use crate::rules::{Digest, Rules, SchemaVersion, Step};
-
-/// A version of a schema.
-#[derive(Clone, Debug, FromRow)]
-pub struct SchemaRow {
-    /// Its id.
-    pub id: Uuid,
-    /// Its name; versions share it.
-    pub name: String,
-    /// Its number, from 1.
-    pub version: i32,
-    /// `json-schema`.
-    #[sqlx(rename = "type")]
-    pub kind: String,
-    /// The schema itself, as JSON text.
-    pub definition: String,
-    /// `none`.
-    pub compatibility: String,
-    /// When it was made.
-    pub created_at: DateTime<Utc>,
-    /// When it was last changed.
-    pub updated_at: DateTime<Utc>,
-}
 
 /// A Kafka topic.
 #[derive(Clone, Debug, FromRow)]
 pub struct TopicRow {
     /// Its name in Kafka.
     pub name: String,
-    /// `json`.
+    /// Whose it is.
+    pub tenant: String,
+    /// `json` or `avro`.
     pub format: String,
     /// The schema that its readings must satisfy.
     pub schema_id: Option<Uuid>,
@@ -54,6 +35,10 @@ pub struct TopicRow {
     pub ingest: bool,
     /// `upsert` or `append`.
     pub mode: String,
+    /// `keep-last` or `keep-first`.
+    pub conflict: String,
+    /// The Kafka topic that what is refused is sent to as well.
+    pub dead_letter_topic: Option<String>,
     /// What becomes of readings that cannot be read or that the schema refuses.
     pub error_strategy: String,
     /// For people.
@@ -67,12 +52,18 @@ pub struct TopicRow {
 /// The fields of a topic that a request gives; `None` leaves a field as it is, or takes its default.
 #[derive(Clone, Debug, Default)]
 pub struct TopicChange {
+    /// How its messages are written.
+    pub format: Option<TopicFormat>,
     /// The schema; `Some(None)` takes it away.
     pub schema_id: Option<Option<Uuid>>,
     /// Whether the writer consumes it.
     pub ingest: Option<bool>,
     /// How rows meet stored rows.
     pub mode: Option<WriteMode>,
+    /// Which of two values counts.
+    pub conflict: Option<Conflict>,
+    /// Where what is refused is sent to as well; `Some(None)` ends that.
+    pub dead_letter_topic: Option<Option<String>>,
     /// What becomes of refused readings.
     pub error_strategy: Option<ErrorStrategy>,
     /// For people.
@@ -89,23 +80,27 @@ pub struct IngestTopic {
 }
 
 statements! {
-    SCHEMA_INSERT = "insert into schemas (id, tenant, name, version, type, definition)
-                     select $1, $2, $3, coalesce(max(version), 0) + 1, 'json-schema', $4 from schemas where tenant = $2 and name = $3
-                     returning *";
-    SCHEMA_LIST = "select * from schemas where tenant = $1 and ($2::uuid is null or id > $2) order by id limit $3";
-    SCHEMA_GET = "select * from schemas where tenant = $1 and id = $2";
-    SCHEMA_VERSIONS = "select * from schemas where tenant = $1 and name = $2 order by version desc";
-    SCHEMA_USERS = "select name from kafka_topics where tenant = $1 and schema_id = $2 order by name";
-    SCHEMA_DELETE = "delete from schemas where tenant = $1 and id = $2";
-    TOPIC_INSERT = "insert into kafka_topics (name, tenant, schema_id, ingest, mode, error_strategy, description)
-                    values ($1, $2, $3, coalesce($4, true), coalesce($5, 'upsert'), coalesce($6, 'quarantine'), coalesce($7, ''))
+    TOPIC_LOCK = "lock table kafka_topics in share row exclusive mode";
+    TOPIC_INSERT = "insert into kafka_topics (name, tenant, schema_id, ingest, mode, error_strategy, description, format, conflict,
+                                              dead_letter_topic)
+                    values ($1, $2, $3, coalesce($4, true), coalesce($5, 'upsert'), coalesce($6, 'quarantine'), coalesce($7, ''),
+                            coalesce($8, 'json'), coalesce($9, 'keep-last'), $10)
                     returning *";
     TOPIC_LIST = "select * from kafka_topics where tenant = $1 and ($2::text is null or name > $2) order by name limit $3";
     TOPIC_GET = "select * from kafka_topics where tenant = $1 and name = $2";
     TOPIC_UPDATE = "update kafka_topics set schema_id = case when $3 then $4 else schema_id end, ingest = coalesce($5, ingest),
                     mode = coalesce($6, mode), error_strategy = coalesce($7, error_strategy),
-                    description = coalesce($8, description), updated_at = now()
+                    description = coalesce($8, description), format = coalesce($9, format), conflict = coalesce($10, conflict),
+                    dead_letter_topic = case when $11 then $12 else dead_letter_topic end, updated_at = now()
                     where tenant = $1 and name = $2 returning *";
+    TOPIC_SCHEMA = "select s.id, s.name, s.version, s.type, s.definition from kafka_topics k join schemas s on s.id = k.schema_id
+                    where k.tenant = $1 and k.name = $2";
+    /// What is consumed must not be where refused readings go: they would be read and refused without an end. And where one tenant's
+    /// readings go is no other tenant's to consume.
+    TOPIC_CONSUMED = "select exists (select from kafka_topics k join kafka_topics d on d.name = k.dead_letter_topic
+                                     where $1 in (k.name, d.name) and (d.ingest or d.tenant <> k.tenant))";
+    TOPIC_SHARED = "select exists (select from kafka_topics k join kafka_topics o on o.dead_letter_topic = k.dead_letter_topic
+                                   where k.name = $1 and o.tenant <> k.tenant)";
     TOPIC_DELETE = "delete from kafka_topics where tenant = $1 and name = $2";
     INGEST_TOPICS = "select k.name, k.tenant from kafka_topics k join tenants t on t.slug = k.tenant
                      where k.ingest and t.status = 'active' order by k.name";
@@ -117,6 +112,17 @@ statements! {
              from chains c join validators v on v.id = c.validator_id
              join validator_versions w on w.validator_id = v.id and w.version = v.active_version
              where c.tenant = $1 and c.topic = $2 and v.status = 'active' order by c.position";
+}
+
+/// The schema of a topic.
+#[derive(FromRow)]
+struct TopicSchema {
+    id: Uuid,
+    name: String,
+    version: i32,
+    #[sqlx(rename = "type")]
+    kind: String,
+    definition: String,
 }
 
 #[derive(FromRow)]
@@ -177,29 +183,27 @@ impl Platform {
         let row: Option<TopicRow> =
             sqlx::query_as(TOPIC_GET).bind(tenant).bind(topic).fetch_optional(&mut *transaction).await.map_err(failed)?;
         let Some(row) = row else { return Ok(None) };
-        let schema: Option<SchemaRow> = match row.schema_id {
-            Some(id) => {
-                sqlx::query_as(SCHEMA_GET).bind(tenant).bind(id).fetch_optional(&mut *transaction).await.map_err(failed)?
-            }
-            None => None,
-        };
+        let schema: Option<TopicSchema> =
+            sqlx::query_as(TOPIC_SCHEMA).bind(tenant).bind(topic).fetch_optional(&mut *transaction).await.map_err(failed)?;
         let steps: Vec<StepRow> =
             sqlx::query_as(STEPS).bind(tenant).bind(topic).fetch_all(&mut *transaction).await.map_err(failed)?;
-        let schema = schema.map(|schema| SchemaVersion {
+        let label = schema.as_ref().map(|schema| format!("{}@{}", schema.name, schema.version));
+        // An Avro schema says how messages are written; only a JSON Schema judges readings.
+        let schema = schema.filter(|schema| schema.kind == JSON_SCHEMA).map(|schema| SchemaVersion {
             id: schema.id,
-            label: format!("{}@{}", schema.name, schema.version).into(),
+            label: label.clone().unwrap_or_default().into(),
             definition: schema.definition.into(),
         });
         let chain = steps.into_iter().map(step).collect::<Result<Arc<[Step]>>>()?;
-        let names = schema.iter().map(|schema| schema.label.to_string());
+        let names = label.into_iter();
         let revision: Vec<String> =
             names.chain(chain.iter().map(|step| format!("{}@{}:{}", step.name, step.version, step.digest))).collect();
         Ok(Some(Rules {
             topic: Some(row.name.as_str().into()),
-            format: crate::model::TopicFormat::Json,
-            conflict: crate::model::Conflict::KeepLast,
-            dead_letter: None,
+            format: TopicFormat::parse(&row.format).ok_or_else(|| unreadable("kafka_topics.format", &row.format))?,
             mode: WriteMode::parse(&row.mode).ok_or_else(|| unreadable("kafka_topics.mode", &row.mode))?,
+            conflict: Conflict::parse(&row.conflict).ok_or_else(|| unreadable("kafka_topics.conflict", &row.conflict))?,
+            dead_letter: row.dead_letter_topic.map(Into::into),
             strategy: strategy("kafka_topics.error_strategy", &row.error_strategy)?,
             schema,
             chain,
@@ -217,6 +221,7 @@ impl Platform {
     /// Registers a topic.
     pub async fn topic_create(&self, permit: &Permit, name: &str, change: &TopicChange) -> Result<TopicRow> {
         let mut transaction = self.begin(permit).await?;
+        sqlx::query(TOPIC_LOCK).execute(&mut *transaction).await.map_err(failed)?;
         let row: TopicRow = sqlx::query_as(TOPIC_INSERT)
             .bind(name)
             .bind(permit.tenant().as_str())
@@ -225,9 +230,13 @@ impl Platform {
             .bind(change.mode.map(WriteMode::as_str))
             .bind(change.error_strategy.map(ErrorStrategy::as_str))
             .bind(&change.description)
+            .bind(change.format.map(TopicFormat::as_str))
+            .bind(change.conflict.map(Conflict::as_str))
+            .bind(change.dead_letter_topic.as_ref().and_then(Option::as_ref))
             .fetch_one(&mut *transaction)
             .await
             .map_err(failed)?;
+        topic_check(&mut transaction, &row).await?;
         audit::record(&mut transaction, permit, json!({ "after": topic_details(&row) })).await?;
         transaction.commit().await.map_err(failed)?;
         Ok(row)
@@ -260,6 +269,7 @@ impl Platform {
     /// Changes the fields that are given.
     pub async fn topic_update(&self, permit: &Permit, name: &str, change: &TopicChange) -> Result<Option<TopicRow>> {
         let mut transaction = self.begin(permit).await?;
+        sqlx::query(TOPIC_LOCK).execute(&mut *transaction).await.map_err(failed)?;
         let row: Option<TopicRow> = sqlx::query_as(TOPIC_UPDATE)
             .bind(permit.tenant().as_str())
             .bind(name)
@@ -269,10 +279,15 @@ impl Platform {
             .bind(change.mode.map(WriteMode::as_str))
             .bind(change.error_strategy.map(ErrorStrategy::as_str))
             .bind(&change.description)
+            .bind(change.format.map(TopicFormat::as_str))
+            .bind(change.conflict.map(Conflict::as_str))
+            .bind(change.dead_letter_topic.is_some())
+            .bind(change.dead_letter_topic.as_ref().and_then(Option::as_ref))
             .fetch_optional(&mut *transaction)
             .await
             .map_err(failed)?;
         if let Some(row) = &row {
+            topic_check(&mut transaction, row).await?;
             audit::record(&mut transaction, permit, json!({ "after": topic_details(row) })).await?;
         }
         transaction.commit().await.map_err(failed)?;
@@ -311,81 +326,46 @@ impl Platform {
         audit::record(&mut transaction, permit, json!({ "after": validators })).await?;
         transaction.commit().await.map_err(failed)
     }
+}
 
-    /// Registers the next version of a schema.
-    pub async fn schema_create(&self, permit: &Permit, name: &str, definition: &str) -> Result<SchemaRow> {
-        let mut transaction = self.begin(permit).await?;
-        let row: SchemaRow = sqlx::query_as(SCHEMA_INSERT)
-            .bind(Uuid::now_v7())
-            .bind(permit.tenant().as_str())
-            .bind(name)
-            .bind(definition)
-            .fetch_one(&mut *transaction)
-            .await
-            .map_err(failed)?;
-        audit::record(&mut transaction, permit, json!({ "after": { "id": row.id, "name": name, "version": row.version } }))
-            .await?;
-        transaction.commit().await.map_err(failed)?;
-        Ok(row)
-    }
-
-    /// One page of the tenant's schemas.
-    pub async fn schema_list(&self, permit: &Permit, page: &PageOf) -> Result<Listed<SchemaRow>> {
-        let after: Option<Uuid> = page.after.as_deref().and_then(|after| after.parse().ok());
-        let mut transaction = self.begin(permit).await?;
-        let rows = sqlx::query_as(SCHEMA_LIST)
-            .bind(permit.tenant().as_str())
-            .bind(after)
-            .bind(i64::from(page.limit) + 1)
-            .fetch_all(&mut *transaction)
-            .await
-            .map_err(failed)?;
-        Ok(Listed::cut(rows, page.limit, |row: &SchemaRow| row.id.to_string()))
-    }
-
-    /// One schema.
-    pub async fn schema_get(&self, permit: &Permit, id: Uuid) -> Result<Option<SchemaRow>> {
-        let mut transaction = self.begin(permit).await?;
-        sqlx::query_as(SCHEMA_GET).bind(permit.tenant().as_str()).bind(id).fetch_optional(&mut *transaction).await.map_err(failed)
-    }
-
-    /// All versions of a schema, newest first.
-    pub async fn schema_versions(&self, permit: &Permit, name: &str) -> Result<Vec<SchemaRow>> {
-        let mut transaction = self.begin(permit).await?;
-        sqlx::query_as(SCHEMA_VERSIONS)
-            .bind(permit.tenant().as_str())
-            .bind(name)
-            .fetch_all(&mut *transaction)
-            .await
-            .map_err(failed)
-    }
-
-    /// Deletes a schema; refused while topics use it, with their names. False where there is none.
-    pub async fn schema_delete(&self, permit: &Permit, id: Uuid) -> Result<bool> {
-        let tenant = permit.tenant().as_str();
-        let mut transaction = self.begin(permit).await?;
-        let users: Vec<String> =
-            sqlx::query_scalar(SCHEMA_USERS).bind(tenant).bind(id).fetch_all(&mut *transaction).await.map_err(failed)?;
-        if !users.is_empty() {
-            return Err(Error::conflict(format!(
-                "This schema is in use by the topics: {}. Give them another first.",
-                users.join(", ")
-            )));
+/// What no constraint of the table can say about a topic as it has become; called before the transaction commits, under the lock.
+async fn topic_check(transaction: &mut Transaction<'static, Postgres>, row: &TopicRow) -> Result<()> {
+    let schema: Option<TopicSchema> = sqlx::query_as(TOPIC_SCHEMA)
+        .bind(&row.tenant)
+        .bind(&row.name)
+        .fetch_optional(&mut **transaction)
+        .await
+        .map_err(failed)?;
+    if let Some(schema) = schema {
+        let expected = if row.format == TopicFormat::Avro.as_str() { AVRO } else { JSON_SCHEMA };
+        if schema.kind != expected {
+            let sentence = format!(
+                "A topic of format `{}` takes a schema of type `{expected}`, and `{}` is of type `{}`.",
+                row.format, schema.name, schema.kind
+            );
+            return Err(Error::malformed(sentence).at("/schemaId", format!("not of type `{expected}`")));
         }
-        let done = sqlx::query(SCHEMA_DELETE).bind(tenant).bind(id).execute(&mut *transaction).await.map_err(failed)?;
-        if done.rows_affected() == 0 {
-            return Ok(false);
-        }
-        audit::record(&mut transaction, permit, json!({ "deleted": id })).await?;
-        transaction.commit().await.map_err(failed)?;
-        Ok(true)
+    }
+    // Topics have one namespace for all tenants; that a name is taken is all that anybody learns of another's.
+    act_as(transaction, "*").await?;
+    let consumed: bool =
+        sqlx::query_scalar(TOPIC_CONSUMED).bind(&row.name).fetch_one(&mut **transaction).await.map_err(failed)?;
+    let shared: bool = sqlx::query_scalar(TOPIC_SHARED).bind(&row.name).fetch_one(&mut **transaction).await.map_err(failed)?;
+    act_as(transaction, &row.tenant).await?;
+    match (consumed, shared) {
+        (true, _) => Err(Error::conflict(
+            "Where refused readings go (`deadLetterTopic`) cannot be a topic that is consumed, or another tenant's. Choose another name.",
+        )),
+        (_, true) => Err(Error::conflict("This `deadLetterTopic` is taken; choose another one.")),
+        (false, false) => Ok(()),
     }
 }
 
 fn topic_details(row: &TopicRow) -> Value {
     json!({
-        "name": row.name, "schemaId": row.schema_id, "ingest": row.ingest, "mode": row.mode,
-        "errorStrategy": row.error_strategy, "description": row.description,
+        "name": row.name, "format": row.format, "schemaId": row.schema_id, "ingest": row.ingest, "mode": row.mode,
+        "conflict": row.conflict, "errorStrategy": row.error_strategy, "deadLetterTopic": row.dead_letter_topic,
+        "description": row.description,
     })
 }
 

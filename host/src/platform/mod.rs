@@ -11,6 +11,7 @@ mod code;
 pub mod files;
 mod listen;
 mod quotas;
+pub mod schemas;
 pub mod validators;
 
 use std::str::FromStr as _;
@@ -66,6 +67,7 @@ pub fn all_statements() -> impl Iterator<Item = (&'static str, &'static str)> {
         code::STATEMENTS,
         files::STATEMENTS,
         quotas::STATEMENTS,
+        schemas::STATEMENTS,
         validators::STATEMENTS,
     ]
     .into_iter()
@@ -153,11 +155,7 @@ impl Platform {
             Err(sqlx::Error::Io(_)) => self.pool.begin().await.map_err(failed)?,
             Err(error) => return Err(failed(error)),
         };
-        sqlx::query("select set_config('weir.tenant', $1, true)")
-            .bind(tenant)
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed)?;
+        act_as(&mut transaction, tenant).await?;
         Ok(transaction)
     }
 
@@ -167,6 +165,12 @@ impl Platform {
         self.quotas.clear();
         self.changes.send_modify(|count| *count += 1);
     }
+}
+
+/// Shows a transaction the rows of one tenant, or with `*` of all.
+async fn act_as(transaction: &mut Transaction<'static, Postgres>, tenant: &str) -> Result<()> {
+    let sql = "select set_config('weir.tenant', $1, true)";
+    sqlx::query(sql).bind(tenant).execute(&mut **transaction).await.map(drop).map_err(failed)
 }
 
 const UNIQUE_VIOLATION: &str = "23505";

@@ -76,7 +76,7 @@ pub(super) struct Shared {
     pub(super) stop: CancellationToken,
     /// Turns at the connections for live readings.
     pub(super) turns: Turns,
-    /// Turns at the connection for late ones.
+    /// Turns at the connections for late ones.
     pub(super) late: Turns,
     pub(super) letters: Arc<Letters>,
 }

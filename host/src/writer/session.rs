@@ -75,8 +75,8 @@ impl<'a> Session<'a> {
             places: Arc::clone(&places),
             notes: say,
             stop: stop.clone(),
-            turns: Turns::shared(writer.options.lanes),
-            late: Turns::shared(1),
+            turns: Turns::with_one_spare(writer.options.lanes),
+            late: Turns::with_one_spare(1),
             letters: Arc::new(letters),
         };
         Self {
