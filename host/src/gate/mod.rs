@@ -8,7 +8,9 @@ pub mod catalogue;
 pub mod health;
 mod identity;
 pub mod objects;
+pub mod quarantine;
 pub mod readings;
+pub mod replay;
 pub mod validators;
 
 use std::sync::Arc;

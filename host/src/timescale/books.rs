@@ -41,13 +41,13 @@ statements! {
         entered as (\
             insert into batches (id, tenant, origin, cluster, consumer_group, topic, partition, first_offset, next_offset, \
                 rules_revision, policy_revision, subject, request_id, \
-                read, stored, replaced, duplicate, quarantined, skipped, skipped_by, rows) \
+                read, stored, replaced, duplicate, quarantined, skipped, skipped_by, rows, overwritten) \
             select b.id, $1, $2, $3, $4, b.topic, b.partition, b.first_offset, b.next_offset, b.rules_revision, $5, $6, $7, \
-                b.read, b.stored, b.replaced, b.duplicate, b.quarantined, b.skipped, b.skipped_by, b.rows \
+                b.read, b.stored, b.replaced, b.duplicate, b.quarantined, b.skipped, b.skipped_by, b.rows, b.overwritten \
             from unnest($8::uuid[], $9::text[], $10::int[], $11::bigint[], $12::bigint[], $13::text[], $14::bigint[], $15::bigint[], \
-                $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[], $20::jsonb[], $21::bigint[]) \
+                $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[], $20::jsonb[], $21::bigint[], $22::bigint[]) \
                 as b (id, topic, partition, first_offset, next_offset, rules_revision, read, stored, replaced, duplicate, quarantined, \
-                    skipped, skipped_by, rows)) \
+                    skipped, skipped_by, rows, overwritten)) \
         select partition from moved";
 }
 
@@ -62,6 +62,8 @@ pub(super) struct Book {
     skipped_by: BTreeMap<String, u64>,
     /// Rows that were written.
     rows: u64,
+    /// Of those, the ones that took the place of others.
+    overwritten: u64,
 }
 
 /// The books of a transaction: one per partition from Kafka, one per part (topic) by HTTP.
@@ -76,7 +78,7 @@ impl Books {
     /// Opens the books and says which reading goes into which.
     pub(super) fn open(parts: &[Part], origin: &Origin) -> Result<Self, WriteError> {
         match origin {
-            Origin::Http => {
+            Origin::Http | Origin::Replay { .. } => {
                 let books = parts.iter().map(|part| Book::new(part.batch.topic().map_or("", |t| t), None, &part.rules.revision));
                 let of_reading = parts.iter().zip(0..).flat_map(|(part, at)| vec![at; part.batch.readings().len()]);
                 Ok(Self { books: books.collect(), of_reading: of_reading.collect() })
@@ -94,6 +96,11 @@ impl Books {
         }
     }
 
+    /// The batch that a reading stands in, counted through all parts.
+    pub(super) fn batch_of(&self, reading: usize) -> Uuid {
+        self.books[self.of_reading[reading] as usize].id
+    }
+
     /// Takes over where the partitions stand by now: the batch before may have been stored since the books were opened.
     pub(super) fn position(&mut self, origin: &Origin) -> Result<(), WriteError> {
         let Origin::Kafka { ranges, .. } = origin else { return Ok(()) };
@@ -107,10 +114,14 @@ impl Books {
     }
 
     /// Enters what became of every reading.
-    pub(super) fn settle(&mut self, parts: &[Part], outcome: &Outcome) -> Ledger {
+    pub(super) fn settle(&mut self, parts: &[Part], outcome: &Outcome, origin: &Origin) -> Ledger {
         let mut ledger = Ledger::default();
+        let replay = matches!(origin, Origin::Replay { .. });
         let fates = parts.iter().flat_map(|part| &part.fates);
         for (reading, (fate, book)) in fates.zip(&self.of_reading).enumerate() {
+            if replay && !matches!(fate, Fate::Store(_)) {
+                continue;
+            }
             let book = &mut self.books[*book as usize];
             book.counts.read += 1;
             match fate {
@@ -129,8 +140,8 @@ impl Books {
                 ledger.refusals.push((u32::try_from(reading).unwrap_or(u32::MAX), refusal.clone()));
             }
         }
-        for (book, rows) in self.books.iter_mut().zip(&outcome.rows) {
-            book.rows = *rows;
+        for (at, book) in self.books.iter_mut().enumerate() {
+            (book.rows, book.overwritten) = (outcome.rows[at], outcome.overwritten[at]);
             ledger.batches.push(book.id);
             ledger.counts.add(&book.counts);
             for (name, count) in &book.skipped_by {
@@ -143,14 +154,14 @@ impl Books {
     /// Writes the rows of `batches`, and moves the positions.
     pub(super) async fn enter(&self, connection: &mut PgConnection, permit: &Permit, origin: &Origin) -> Result<(), WriteError> {
         let log = match origin {
-            Origin::Http => None,
+            Origin::Http | Origin::Replay { .. } => None,
             Origin::Kafka { log, .. } => Some(log),
         };
         let ranges = || self.books.iter().map(|book| book.range);
         let count = |of: fn(&Counts) -> u64| self.books.iter().map(|book| of(&book.counts).cast_signed()).collect::<Vec<i64>>();
         let moved: Vec<i32> = sqlx::query_scalar(ENTER)
             .bind(permit.tenant().as_str())
-            .bind(if log.is_some() { "kafka" } else { "http" })
+            .bind(origin.as_str())
             .bind(log.map(|log| &*log.cluster))
             .bind(log.map(|log| &*log.group))
             .bind(&**permit.revision())
@@ -170,6 +181,7 @@ impl Books {
             .bind(count(|counts| counts.skipped))
             .bind(self.books.iter().map(|book| Json(&book.skipped_by)).collect::<Vec<_>>())
             .bind(self.books.iter().map(|book| book.rows.cast_signed()).collect::<Vec<i64>>())
+            .bind(self.books.iter().map(|book| book.overwritten.cast_signed()).collect::<Vec<i64>>())
             .fetch_all(&mut *connection)
             .await?;
         let fenced = ranges().flatten().find(|range| !moved.contains(&range.partition));
@@ -194,6 +206,7 @@ impl Book {
             counts: Counts::default(),
             skipped_by: BTreeMap::new(),
             rows: 0,
+            overwritten: 0,
         }
     }
 }

@@ -9,9 +9,11 @@
 mod books;
 mod copy;
 mod edition;
+mod kept;
 mod lines;
 mod quarantine;
 mod read;
+mod replay;
 mod series;
 mod sqlstate;
 #[cfg(test)]
@@ -24,10 +26,11 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
 pub use edition::Edition;
+pub use kept::{Attempt, Cause, Kept, KeptFilter, Replayed};
 pub use lines::Part;
-pub use quarantine::{Kept, KeptFilter};
 
 pub use read::{Filter, Latest, Order, Page, Place, StoredReading, StoredSensor, StoredValue};
+pub use replay::{Chosen, State};
 pub use sqlstate::WriteError;
 pub use write::Prepared;
 
@@ -55,7 +58,8 @@ statements! {
 }
 
 /// Every statement that this store sends, by name.
-pub const STATEMENTS: &[&[(&str, &str)]] = &[ALL, books::ALL, edition::ALL, quarantine::ALL, read::ALL, series::ALL, write::ALL];
+pub const STATEMENTS: &[&[(&str, &str)]] =
+    &[ALL, books::ALL, edition::ALL, kept::ALL, quarantine::ALL, read::ALL, replay::ALL, series::ALL, write::ALL];
 
 /// How the store is reached.
 #[derive(Clone, Debug)]

@@ -12,7 +12,7 @@ use crate::gate::Gate;
 use crate::ledger::{Ledger, Origin};
 use crate::model::{Action, Caller, ErrorStrategy, Resource};
 use crate::policy::Permit;
-use crate::rules::Rules;
+use crate::rules::{Rules, Step};
 use crate::timescale::{Part, Prepared, WriteError};
 use crate::vitals::ReadingLabels;
 
@@ -133,13 +133,24 @@ impl Gate {
         Ok(first.map(|permit| (permit, parts)))
     }
 
-    /// The straight line of one batch.
     async fn judge(&self, caller: &Caller, batch: Batch, origin: &Origin) -> Result<(Permit, Part), AdmitError> {
+        self.judge_through(caller, batch, origin, None).await
+    }
+
+    /// The straight line of one batch; a chain that is named takes the place of its topic's.
+    pub(in crate::gate) async fn judge_through(
+        &self,
+        caller: &Caller,
+        batch: Batch,
+        origin: &Origin,
+        chain: Option<&Arc<[Step]>>,
+    ) -> Result<(Permit, Part), AdmitError> {
         let (permit, mut batch) = self.authorise_batch(caller, batch, origin).await?;
         let topic = batch.topic().cloned();
         let Some(rules) = self.platform.rules_for(&permit, topic.as_deref()).await? else {
             return Self::without_rules(permit, batch, origin);
         };
+        let rules = chain.map_or(Arc::clone(&rules), |chain| Arc::new(rules.through(chain)));
         if matches!(origin, Origin::Kafka { .. }) {
             batch.unreadable_follow(rules.strategy);
         }
@@ -212,8 +223,8 @@ impl Gate {
         tokio::task::spawn_blocking(move || schemas.check(&rules, batch)).await.map_err(Error::internal)?
     }
 
-    fn count(&self, permit: &Permit, origin: &Origin, ledger: &Ledger) {
-        let origin = if *origin == Origin::Http { "http" } else { "kafka" };
+    pub(in crate::gate) fn count(&self, permit: &Permit, origin: &Origin, ledger: &Ledger) {
+        let origin = origin.as_str();
         let counts = &ledger.counts;
         for (outcome, number) in [
             ("stored", counts.stored),
