@@ -97,6 +97,12 @@ pub const DISCARD_ENTRIES: u32 = 10_000;
 pub const REPLAY_ENTRIES: u32 = 1_000;
 /// Bytes of the entries that one call replays; as much as a request may bring.
 pub const REPLAY_BYTES: i64 = 8 << 20;
+/// Lines of the books that one answer sums up; whoever has more partitions asks by topic.
+pub const LEDGER_LINES: i64 = 10_000;
+/// Logs (clusters and consumer groups) in which a message is looked for.
+pub const LEDGER_LOGS: i64 = 16;
+/// Differences that a recount lists of each kind; it says how many there are in all.
+pub const DIFFERENCES: usize = 100;
 /// Years that get partitions of their own in plain PostgreSQL, a month each; rows outside them share one, so that no sender can make
 /// tables without end.
 pub const PARTITION_YEARS: std::ops::RangeInclusive<i32> = 2000..=2099;

@@ -7,6 +7,7 @@ pub mod accounts;
 pub mod catalogue;
 pub mod health;
 mod identity;
+pub mod ledger;
 pub mod objects;
 pub mod quarantine;
 pub mod readings;

@@ -15,20 +15,25 @@ use crate::ledger::{Counts, Ledger, Log, OffsetRange, Origin};
 use crate::policy::Permit;
 
 statements! {
-    /// Moves each partition from where the batch begins to where it ends; one that is not stored yet is claimed. The partitions that
-    /// stand elsewhere are missing from what it returns.
-    MOVE = "insert into writer_offsets as o (cluster, consumer_group, topic, partition, tenant, previous, next) \
-        select $1, $2, $3, m.partition, $4, m.expected, m.next \
-        from unnest($5::int[], $6::bigint[], $7::bigint[]) as m (partition, expected, next) order by m.partition \
-        on conflict (cluster, consumer_group, topic, partition) do update \
-            set tenant = excluded.tenant, previous = excluded.previous, next = excluded.next, updated_at = now() \
-            where o.next = excluded.previous \
-        returning o.partition";
+    /// Moves a position without readings, and enters a batch of none: the ranges of a partition lie end to end in the books, and the
+    /// messages in between were passed over for a reason.
+    PASS = "with moved as (\
+            insert into writer_offsets as o (cluster, consumer_group, topic, partition, tenant, previous, next) \
+            values ($1, $2, $3, $5, $4, $6, $7) \
+            on conflict (cluster, consumer_group, topic, partition) do update \
+                set tenant = excluded.tenant, previous = excluded.previous, next = excluded.next, updated_at = now() \
+                where o.next = excluded.previous \
+            returning o.partition) \
+        insert into batches (id, tenant, origin, cluster, consumer_group, topic, partition, first_offset, next_offset, \
+            rules_revision, policy_revision, subject, request_id, \
+            read, stored, replaced, duplicate, quarantined, skipped, rows, overwritten) \
+        select $8, $4, 'kafka', $1, $2, $3, m.partition, $6, $7, '', $9, $10, $11, 0, 0, 0, 0, 0, 0, 0, 0 from moved m \
+        returning partition";
     POSITION = "select next from writer_offsets where cluster = $1 and consumer_group = $2 and topic = $3 and partition = $4";
     POSITIONS = "select partition, next from writer_offsets \
         where cluster = $1 and consumer_group = $2 and topic = $3 order by partition";
     /// The books, and in the same statement the positions of what came from Kafka: a batch has one round trip less to wait for. It
-    /// returns what [`MOVE`] returns.
+    /// returns the partitions that moved: those that stand elsewhere are missing.
     ENTER = "with moved as (\
             insert into writer_offsets as o (cluster, consumer_group, topic, partition, tenant, previous, next) \
             select $3, $4, b.topic, b.partition, $1, b.first_offset, b.next_offset \
@@ -242,17 +247,21 @@ impl Timescale {
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<_, sqlx::Error>>().map_err(away)
     }
 
-    /// Moves a position without rows; fails where it stands elsewhere by now.
+    /// Moves a position without rows and books that; fails where it stands elsewhere by now.
     pub async fn position_move(&self, permit: &Permit, log: &Log, range: OffsetRange) -> Result<()> {
         let mut connection = self.lanes.acquire().await.map_err(away)?;
-        let moved: Vec<i32> = sqlx::query_scalar(MOVE)
+        let moved: Vec<i32> = sqlx::query_scalar(PASS)
             .bind(&*log.cluster)
             .bind(&*log.group)
             .bind(&*log.topic)
             .bind(permit.tenant().as_str())
-            .bind([range.partition])
-            .bind([range.expected])
-            .bind([range.next])
+            .bind(range.partition)
+            .bind(range.expected)
+            .bind(range.next)
+            .bind(Uuid::now_v7())
+            .bind(&**permit.revision())
+            .bind(permit.subject().as_str())
+            .bind(&**permit.request_id())
             .fetch_all(&mut *connection)
             .await
             .map_err(away)?;
