@@ -5,5 +5,7 @@ mod catalogue;
 mod errors;
 mod files;
 mod health;
+mod ledger;
+mod quarantine;
 mod readings;
 mod validators;
