@@ -108,7 +108,7 @@ async fn a_recount_finds_what_was_done_to_books_or_rows_by_hand() {
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&pool).await.expect("a copy");
     }
     for (deed, kind) in TAMPERED {
-        let done = sqlx::raw_sql(deed).execute(&pool).await.unwrap_or_else(|error| panic!("{deed}: {error}"));
+        let done = sqlx::raw_sql(*deed).execute(&pool).await.unwrap_or_else(|error| panic!("{deed}: {error}"));
         assert!(done.rows_affected() > 0, "{deed}");
         let (sound, recount) = verify(&app, "acme", &[]);
         let found = recount["listed"].as_array().expect("a list").iter().any(|difference| difference["kind"] == *kind);
