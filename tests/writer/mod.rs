@@ -6,6 +6,7 @@ mod faults;
 mod forms;
 mod kill;
 mod outage;
+mod quota;
 mod replicas;
 mod secure;
 

@@ -177,6 +177,9 @@ impl ClientContext for Context {
 
     fn log(&self, _: RDKafkaLogLevel, facility: &str, line: &str) {
         tracing::debug!(facility, "librdkafka: {line}");
+        if let Some(words) = trouble::logged(facility, line) {
+            self.complaint.lock().0 = Some(words);
+        }
     }
 }
 

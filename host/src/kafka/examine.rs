@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
 
@@ -16,6 +17,13 @@ use crate::error::{Error, Kind, Result};
 struct Complaint(Mutex<Option<String>>);
 
 impl ClientContext for Complaint {
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, line: &str) {
+        tracing::debug!(facility, "librdkafka: {line}");
+        if let Some(words) = trouble::logged(facility, line) {
+            *self.0.lock() = Some(words);
+        }
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         if let Some(words) = error.rdkafka_error_code().and_then(|code| trouble::in_words(code, reason)) {
             *self.0.lock() = Some(words);

@@ -72,7 +72,8 @@ impl Options {
             .set("client.id", "weir")
             .set("topic.metadata.refresh.interval.ms", "10000")
             .set("reconnect.backoff.max.ms", "5000")
-            .set_log_level(RDKafkaLogLevel::Critical);
+            // A broker that hangs up is said at this level only.
+            .set_log_level(RDKafkaLogLevel::Info);
         self.security.put_into(&mut config);
         config
     }

@@ -21,7 +21,7 @@ pub(super) fn in_words(code: RDKafkaErrorCode, reason: &str) -> Option<String> {
         _ if says(&["alert unknown ca", "alert bad certificate", "alert certificate"]) => {
             "the broker refuses Weir's certificate: check `kafka.ssl_certificate` and that the broker knows who signed it"
         }
-        RDKafkaErrorCode::SSL if says(&["certificate verify failed", "0A000086", "verify broker certificate"]) => {
+        _ if says(&["certificate verify failed", "0A000086", "verify broker certificate"]) => {
             "the broker's certificate is not accepted: `kafka.ssl_ca` must hold the authority that signed it, and it must name the host that `kafka.brokers` names (`kafka.ssl_endpoint_check`)"
         }
         RDKafkaErrorCode::SSL if says(&["wrong version number", "unexpected message", "record layer failure"]) => {
@@ -30,15 +30,20 @@ pub(super) fn in_words(code: RDKafkaErrorCode, reason: &str) -> Option<String> {
         RDKafkaErrorCode::SSL => {
             "TLS does not come about with the broker: check `kafka.security_protocol` and the settings `kafka.ssl_…`"
         }
-        RDKafkaErrorCode::BrokerTransportFailure if says(&["PLAINTEXT broker listener", "SSL connection handshake"]) => {
-            "the broker hangs up while TLS begins: it may speak none at this port (`kafka.brokers`, `kafka.security_protocol`)"
+        RDKafkaErrorCode::BrokerTransportFailure if says(&["PLAINTEXT broker listener", "state SSL_HANDSHAKE"]) => {
+            "the broker hangs up or falls silent while TLS begins: it may speak none at this port (`kafka.brokers`, `kafka.security_protocol`)"
         }
-        RDKafkaErrorCode::BrokerTransportFailure if says(&["security.protocol"]) => {
+        RDKafkaErrorCode::BrokerTransportFailure if says(&["security.protocol", "state APIVERSION_QUERY"]) => {
             "the broker hangs up at the first word: it may want TLS or a login (`kafka.security_protocol`)"
         }
         _ => return None,
     };
     Some(plain.to_owned())
+}
+
+/// The same of a line of librdkafka's log: that a broker hangs up is no error to it, only a line of facility `FAIL`.
+pub(super) fn logged(facility: &str, line: &str) -> Option<String> {
+    if facility == "FAIL" { in_words(RDKafkaErrorCode::BrokerTransportFailure, line) } else { None }
 }
 
 #[cfg(test)]
@@ -70,7 +75,7 @@ mod tests {
             ),
             (
                 RDKafkaErrorCode::BrokerTransportFailure,
-                "127.0.0.1:9092/bootstrap: Disconnected: requesting ApiVersion: might be caused by incorrect security.protocol configuration (connecting to a SSL listener?)",
+                "127.0.0.1:9092/bootstrap: Disconnected: connection closed by peer: receive 0 after POLLIN (after 0ms in state APIVERSION_QUERY)",
                 "TLS or a login",
             ),
         ] {
