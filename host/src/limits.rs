@@ -48,6 +48,8 @@ pub const NAME_BYTES: usize = 255;
 pub const TEXT_BYTES: usize = 64 << 10;
 /// Values of one reading; a row each.
 pub const READING_VALUES: usize = 1_000;
+/// Readings of one Kafka message: a message of 1 MB, the broker's own bound, has at most about 20,000 of the shortest.
+pub const MESSAGE_READINGS: usize = 100_000;
 /// The largest integer that an f64 holds exactly, 2^53; beyond it a number is refused, not rounded.
 pub const EXACT_INTEGER: u64 = 1 << 53;
 /// How far ahead of now a reading may lie: a device with a broken clock must not create a chunk for each year to 9999.

@@ -8,14 +8,14 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::lane::{Lane, Note};
-use crate::batch::{Batch, BatchBuilder, Refusal, Refuser, Source};
+use crate::batch::{Batch, Refusal, Refuser, Source};
 use crate::error::{Chain, Error, Kind};
 use crate::gate::readings::{AdmitError, WriteError};
 use crate::kafka::{Message, Partition};
 use crate::ledger::{OffsetRange, Origin};
 use crate::limits;
 use crate::model::{Caller, Clock as _, ErrorStrategy, Subject, SystemClock};
-use crate::schema::decode;
+use crate::schema::decode::{Decoder, Format};
 use crate::vitals::Word;
 
 /// How often one part of a flush is told that somebody else holds a partition of it before the topic is held.
@@ -132,14 +132,14 @@ impl Lane {
         let (topic, aside) = (Arc::clone(topic), aside.cloned());
         tokio::task::spawn_blocking(move || {
             let now = SystemClock.now();
-            let mut batch = BatchBuilder::new(Some(Arc::clone(&topic)));
+            let mut decoder = Decoder::new(&topic, Format::Json, now);
             for (payload, source) in sources {
                 match &aside {
-                    Some(refusal) => batch.push_unreadable(payload, source, refusal.clone()),
-                    None => decode::message(&mut batch, &topic, &payload, &source, now),
+                    Some(refusal) => decoder.unreadable(payload, source, refusal.clone()),
+                    None => decoder.message(&payload, source),
                 }
             }
-            batch.build()
+            decoder.finish()
         })
         .await
     }
