@@ -21,7 +21,7 @@ use crate::limits;
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     elements: Vec<Range<usize>>,
-    units: Vec<(u32, u32)>,
+    pub(super) units: Vec<(u32, u32)>,
 }
 
 /// What a reading says of its topic.
@@ -278,7 +278,8 @@ fn field(name: &str) -> Option<Field> {
     })
 }
 
-fn quality(word: &str) -> Option<Quality> {
+/// The quality of this name.
+pub(super) fn quality(word: &str) -> Option<Quality> {
     Some(match word {
         "good" => Quality::Good,
         "suspect" => Quality::Suspect,

@@ -3,6 +3,7 @@
 //! What cannot be read exactly is refused with a pointer to it and a sentence. It knows neither HTTP nor Kafka; both hand it bytes.
 //! [`Decoder`] takes the messages of one topic, [`Collector`] the readings of one request.
 
+pub mod avro;
 mod json;
 mod json_exact;
 #[cfg(test)]
@@ -66,6 +67,8 @@ fn latest(now: DateTime<Utc>) -> i64 {
 pub enum Format {
     /// JSON: a reading, an array of readings, or a reading a line.
     Json,
+    /// Avro in Confluent's wire format, a reading a message; with the schemas that the messages name.
+    Avro(Arc<avro::Schemas>),
 }
 
 /// Gathers the messages of one topic into one batch. Every message is accounted for: what cannot be read is a refused reading.
@@ -89,6 +92,9 @@ impl Decoder {
     pub fn message(&mut self, payload: &Bytes, source: Source) {
         match &self.format {
             Format::Json => json::message(&mut self.batch, &self.topic, payload, source, self.latest, &mut self.scratch),
+            Format::Avro(schemas) => {
+                avro::message(&mut self.batch, schemas, payload, source, self.latest, &mut self.scratch.units);
+            }
         }
     }
 

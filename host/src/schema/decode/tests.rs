@@ -3,7 +3,7 @@
 use super::*;
 use crate::batch::{Quality, Verdict};
 
-fn now() -> DateTime<Utc> {
+pub(super) fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_780_000_000, 0).expect("a time")
 }
 
@@ -72,7 +72,7 @@ fn what_is_wrong_is_named_with_its_place() {
     assert!(fault(&format!(r#"{{"sensorId":"s","timestamp":0,"values":{{{many}}}}}"#)).contains("more than"));
 }
 
-fn source() -> Source {
+pub(super) fn source() -> Source {
     Source::Kafka { partition: 0, offset: 7, key: None, headers: [].into() }
 }
 
@@ -85,11 +85,11 @@ fn decoded<T: AsRef<[u8]>>(payloads: impl IntoIterator<Item = T>) -> Batch {
     decoder.finish()
 }
 
-fn standing(batch: &Batch) -> Vec<bool> {
+pub(super) fn standing(batch: &Batch) -> Vec<bool> {
     (0..u32::try_from(batch.readings().len()).expect("few")).map(|number| batch.stands(number)).collect()
 }
 
-fn reasons(batch: &Batch) -> Vec<String> {
+pub(super) fn reasons(batch: &Batch) -> Vec<String> {
     let refusals = batch.readings().iter().filter_map(|reading| match &reading.verdict {
         Verdict::Refused(refusal) => Some(refusal.reason.clone()),
         _ => None,
@@ -98,9 +98,9 @@ fn reasons(batch: &Batch) -> Vec<String> {
 }
 
 /// Everything that is to be stored of a batch, by names instead of places in dictionaries; numbers by their bits.
-type Row = (u32, String, String, String, i64, u64, Option<String>);
+pub(super) type Row = (u32, String, String, String, i64, u64, Option<String>);
 
-fn rows(batch: &Batch) -> Vec<Row> {
+pub(super) fn rows(batch: &Batch) -> Vec<Row> {
     let columns = batch.columns();
     let lengths = [columns.sensor.len(), columns.metric.len(), columns.unit.len(), columns.value.len(), columns.reading.len()];
     assert_eq!(lengths, [columns.rows(); 5], "every column has every row");
