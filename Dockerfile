@@ -4,7 +4,7 @@ FROM rust:1.95-bookworm AS builder
 
 # librdkafka is built from source, by its own configure script.
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends g++ gcc make pkg-config python3 zlib1g-dev \
+    && apt-get install -y --no-install-recommends g++ gcc make libssl-dev pkg-config python3 zlib1g-dev \
     && rm -rf /var/lib/apt/lists/*
 
 WORKDIR /build
@@ -24,7 +24,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 FROM debian:bookworm-slim
 
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates zlib1g \
+    && apt-get install -y --no-install-recommends ca-certificates libssl3 zlib1g \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --gid 10001 weir \
     && useradd --uid 10001 --gid weir --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin weir

@@ -90,6 +90,10 @@ pub const PAGE_VALUES: usize = 50_000;
 /// Years that get partitions of their own in plain PostgreSQL, a month each; rows outside them share one, so that no sender can make
 /// tables without end.
 pub const PARTITION_YEARS: std::ops::RangeInclusive<i32> = 2000..=2099;
+/// Tenants' quotas that are kept in memory, about 100 bytes each.
+pub const QUOTAS_CACHED: usize = 10_000;
+/// Tenants whose use of their quota is remembered, about 100 bytes each; beyond it, those that owe nothing are forgotten first.
+pub const BUDGETS_KEPT: usize = 10_000;
 /// Entries of the series dictionary that are kept in memory, about 200 bytes each.
 pub const SERIES_CACHED: usize = 500_000;
 
@@ -99,14 +103,35 @@ pub const SERIES_CACHED: usize = 500_000;
 pub const WRITER_LANES: usize = 4;
 /// Readings that a lane gathers before it flushes.
 pub const FLUSH_READINGS: usize = 10_000;
-/// Bytes of messages that a lane gathers before it flushes.
-pub const FLUSH_BYTES: usize = 8 << 20;
+/// Bytes of messages that a lane gathers before it flushes; what is made of them takes about five times as much memory.
+pub const FLUSH_BYTES: usize = 4 << 20;
 /// The age of the oldest message at which a lane flushes whatever it has.
 pub const FLUSH_AGE: Duration = Duration::from_millis(200);
-/// Messages between the consumer and a lane, each lane; beyond it the partition is paused.
-pub const LANE_QUEUE: usize = 20_000;
-/// Bytes that librdkafka may hold for all partitions together, in KiB.
-pub const KAFKA_QUEUE_KIB: usize = 65_536;
+/// Bytes of messages that are handed to a lane in one piece; large enough that a piece costs nothing beside its messages.
+pub const RUN_BYTES: usize = 256 << 10;
+/// Messages that are handed to a lane in one piece; larger pieces would let one partition's turn hold up the others'.
+pub const RUN_MESSAGES: usize = 2_000;
+/// Pieces between the consumer and a lane; what bounds them is the memory below, this is for pieces of a few messages.
+pub const LANE_QUEUE: usize = 1_024;
+/// Bytes of messages that have left librdkafka and are not stored yet, all lanes together. What is made of them on the way (columns,
+/// rows) is about five times as large, for the two flushes of a lane that are being worked on.
+pub const WRITER_MEMORY_BYTES: usize = 32 << 20;
+/// Bytes that librdkafka may hold ahead of the writer, a partition, in KiB: 5 ms of a partition at 200 MB/s.
+pub const KAFKA_AHEAD_KIB: usize = 1_024;
+/// Bytes of one answer of the broker, all partitions together; librdkafka holds it until its last message is handed over.
+pub const KAFKA_FETCH_BYTES: usize = 8 << 20;
+/// How long the poll thread rests when nothing came; orders and messages wait as long.
+pub const KAFKA_REST: Duration = Duration::from_millis(5);
+/// Bytes of dead letters that wait for the broker, in KiB.
+pub const LETTERS_KIB: usize = 4_096;
+/// How long the broker may take to acknowledge a dead letter before the flush is tried again.
+pub const LETTERS_TIME: Duration = Duration::from_secs(10);
+/// The first wait between two tries.
+pub const RETRY_WAIT_LEAST: Duration = Duration::from_millis(50);
+/// The longest wait while a tenant's quota is used up before it is looked at again: it may have been raised meanwhile.
+pub const QUOTA_WAIT: Duration = Duration::from_millis(500);
+/// The age from which on a reading counts as late: it belongs into a chunk that others have left, and most likely was kept back.
+pub const LATE_AFTER: Duration = Duration::from_hours(24);
 /// The longest wait between two tries while the database is away.
 pub const RETRY_WAIT: Duration = Duration::from_secs(5);
 /// How long a soft stop may take to drain lanes and requests before the hard one.
@@ -169,6 +194,16 @@ pub const SCHEMA_BYTES: usize = 64 << 10;
 pub const SCHEMA_DEPTH: usize = 32;
 /// Paths through a schema's references: 22 doubling levels of `allOf` take 70 ms a validation, this bound stops them at 13.
 pub const SCHEMA_PATHS: u64 = 10_000;
+/// How long one call to the schema registry may take.
+pub const REGISTRY_TIME: Duration = Duration::from_secs(10);
+/// An answer of the schema registry, in bytes; the bound that Confluent's own has for a schema.
+pub const REGISTRY_BYTES: usize = 1 << 20;
+/// Schemas that one schema of the registry may refer to, those that they refer to included; each is a request.
+pub const REGISTRY_REFERENCES: usize = 64;
+/// How long a number that the registry did not know is not asked for again: messages without a schema must not become requests.
+pub const REGISTRY_MISSING: Duration = Duration::from_secs(10);
+/// Requests to the schema registry at once, for one flush.
+pub const REGISTRY_AT_ONCE: usize = 8;
 /// Topics whose rules are kept in memory; a topic's rules are a few kB.
 pub const RULES_CACHED: usize = 10_000;
 /// Compiled schemas that are kept in memory.

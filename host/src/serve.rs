@@ -19,12 +19,13 @@ use crate::model::SystemClock;
 use crate::objects::ObjectStore;
 use crate::platform::Platform;
 use crate::policy::Policy;
+use crate::registry::Registry;
 use crate::schema::Schemas;
-use crate::settings::{Place, Settings};
+use crate::settings::{DirectCompress, Place, Settings};
 use crate::timescale::Timescale;
 use crate::vitals::{Standing, Vitals};
 use crate::writer::Writer;
-use crate::{http, limits, objects, platform, policy, timescale, writer};
+use crate::{http, limits, objects, platform, policy, registry, timescale, writer};
 
 /// The platform database of these settings; it connects when it is first used.
 pub fn platform(settings: &Settings) -> Result<Platform> {
@@ -39,7 +40,9 @@ pub fn timescale(settings: &Settings) -> Result<Timescale> {
     Timescale::connect(&timescale::Options {
         url: settings.timescale.url.reveal().to_owned(),
         connections: settings.timescale.connections,
-        lanes: settings.writer.lanes,
+        // One more that a single tenant cannot take, and two for late readings.
+        lanes: settings.writer.lanes + 3,
+        direct_compress: settings.timescale.direct_compress == DirectCompress::On,
     })
 }
 
@@ -62,6 +65,13 @@ pub fn objects(settings: &Settings) -> Result<ObjectStore> {
     })
 }
 
+/// The schema registry of these settings, if they name one; it is asked when it is first needed.
+pub fn registry(settings: &Settings) -> Result<Option<Arc<Registry>>> {
+    let Some(url) = settings.registry.url.clone() else { return Ok(None) };
+    let (username, password) = (settings.registry.username.clone(), settings.registry.password.clone());
+    Registry::connect(registry::Options { url, username, password }).map(|registry| Some(Arc::new(registry)))
+}
+
 /// Where and how to consume; `None` where no broker is configured.
 pub fn kafka_options(settings: &Settings) -> Option<kafka::Options> {
     let brokers = settings.kafka.brokers.clone()?;
@@ -72,8 +82,20 @@ pub fn kafka_options(settings: &Settings) -> Option<kafka::Options> {
         session_timeout: Duration::from_millis(settings.kafka.session_timeout_ms.into()),
         log_id: settings.kafka.log_id.clone(),
         out_of_range: settings.kafka.offset_out_of_range,
-        ..kafka::Options::default()
+        security: kafka_security(&settings.kafka),
     })
+}
+
+fn kafka_security(settings: &crate::settings::Kafka) -> kafka::Security {
+    let login = settings.sasl_mechanism.zip(settings.sasl_username.clone()).zip(settings.sasl_password.clone());
+    kafka::Security {
+        protocol: settings.security_protocol,
+        login: login.map(|((mechanism, username), password)| (mechanism, username, password)),
+        authority: settings.ssl_ca.clone(),
+        certificate: settings.ssl_certificate.clone().zip(settings.ssl_key.clone()),
+        key_password: settings.ssl_key_password.clone(),
+        endpoint: settings.ssl_endpoint_check,
+    }
 }
 
 /// All parts behind one gate, none of them running yet.
@@ -101,7 +123,9 @@ pub async fn gate(settings: &Settings) -> Result<Gate, Failure> {
         platform,
         timescale: Arc::new(timescale(settings)?),
         objects: Arc::new(objects(settings)?),
+        registry: registry(settings)?,
         guest: Arc::new(guest),
+        budget: crate::budget::Budget::default(),
         schemas: Arc::new(Schemas::default()),
         vitals,
         clock: Arc::new(SystemClock),
@@ -135,6 +159,10 @@ pub async fn run_until(
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::debug!(%error, "the limit of open files stays as it is");
     }
+    let kafka = kafka_options(&settings).filter(|_| settings.role.writes());
+    if let Some(options) = &kafka {
+        options.check()?;
+    }
     let gate = Arc::new(gate(&settings).await?);
     let address = format!("{}:{}", settings.http.host, settings.http.port);
     let listener = TcpListener::bind(&address).await.map_err(|error| {
@@ -147,7 +175,7 @@ pub async fn run_until(
     tracker.spawn(Arc::clone(&gate.policy).run(stop.clone()));
     if prepare(&gate, &settings, &stop).await {
         tracker.spawn(Arc::clone(&gate.platform).run(stop.clone()));
-        if let Some(options) = kafka_options(&settings).filter(|_| settings.role.writes()) {
+        if let Some(options) = kafka {
             let writer = Writer::new(writer_options(&settings), options, Arc::clone(&gate));
             tracker.spawn(writer.run(stop.clone()));
         }
@@ -183,6 +211,8 @@ fn writer_options(settings: &Settings) -> writer::Options {
         flush_readings: settings.writer.flush_readings,
         flush_bytes: settings.writer.flush_bytes,
         flush_age: settings.writer.flush_age(),
+        memory_bytes: settings.writer.memory_bytes,
+        late_after: Duration::from_secs(settings.writer.late_after_s),
         topics: settings.kafka.topics.as_ref().map(|list| list.split(',').map(|topic| topic.trim().to_owned()).collect()),
     }
 }

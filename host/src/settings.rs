@@ -4,6 +4,9 @@
 //! are. A wrong setting is an error of one line that names it, and so is a `WEIR_…` variable that nobody knows, since it is most
 //! likely a known one mistyped.
 
+mod kafka;
+mod registry;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,6 +15,8 @@ use std::time::Duration;
 use config::{Config, File, FileFormat};
 use serde::Deserialize;
 
+pub use self::kafka::{EndpointCheck, SaslMechanism, SecurityProtocol};
+pub use self::registry::Registry;
 use crate::limits;
 
 /// One setting, for the loader and for the reference that `weir settings` prints.
@@ -50,6 +55,7 @@ settings! {
     "platform.connections" "WEIR_PLATFORM_CONNECTIONS" Some("8"), "Connections to the platform database.";
     "timescale.url" "DATABASE_URL_TIMESCALE" None, "The database of readings, `postgres://…`; with TimescaleDB or without.";
     "timescale.connections" "WEIR_TIMESCALE_CONNECTIONS" Some("8"), "Connections to the database of readings, besides the writer's lanes.";
+    "timescale.direct_compress" "WEIR_TIMESCALE_DIRECT_COMPRESS" Some("auto"), "Whether the writer's COPY goes straight into the columnstore, where TimescaleDB's edition and version have that: `on`, `off` or `auto`. `auto` is off: with the unique index that counts each reading once, TimescaleDB does not do it.";
     "storage.url" "WEIR_STORAGE_URL" None, "Where objects lie: `fs:///folder` or `s3://bucket`. Without it, bucket `weir` at MINIO_ENDPOINT.";
     "storage.endpoint" "MINIO_ENDPOINT" None, "Host of the S3 service, or its whole URL.";
     "storage.port" "MINIO_PORT" Some("9000"), "Port of the S3 service, where the endpoint is a host.";
@@ -64,10 +70,24 @@ settings! {
     "kafka.session_timeout_ms" "WEIR_KAFKA_SESSION_TIMEOUT_MS" Some("10000"), "How long a silent replica keeps its partitions.";
     "kafka.log_id" "WEIR_KAFKA_LOG_ID" None, "Names the cluster's log in stored positions in place of the broker's cluster id.";
     "kafka.offset_out_of_range" "WEIR_KAFKA_OFFSET_OUT_OF_RANGE" Some("stop"), "What to do where a stored position is no longer in the log: `stop` the partition, or go on at `earliest` or `latest`. It is reported either way.";
-    "writer.lanes" "WEIR_WRITER_LANES" Some("4"), "Database connections that store batches from Kafka side by side.";
+    "kafka.security_protocol" "WEIR_KAFKA_SECURITY_PROTOCOL" Some("plaintext"), "How to speak to the brokers: `plaintext`, `ssl`, `sasl_plaintext` or `sasl_ssl`.";
+    "kafka.sasl_mechanism" "WEIR_KAFKA_SASL_MECHANISM" None, "How to log in: `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`.";
+    "kafka.sasl_username" "WEIR_KAFKA_SASL_USERNAME" None, "Who logs in.";
+    "kafka.sasl_password" "WEIR_KAFKA_SASL_PASSWORD" None, "That user's password.";
+    "kafka.ssl_ca" "WEIR_KAFKA_SSL_CA" None, "File (PEM) of the authorities that sign the brokers' certificates. Without it, those of the machine.";
+    "kafka.ssl_certificate" "WEIR_KAFKA_SSL_CERTIFICATE" None, "File (PEM) of the certificate that Weir shows to brokers which ask for one.";
+    "kafka.ssl_key" "WEIR_KAFKA_SSL_KEY" None, "File (PEM) of that certificate's private key.";
+    "kafka.ssl_key_password" "WEIR_KAFKA_SSL_KEY_PASSWORD" None, "Password of that key, where it is encrypted.";
+    "kafka.ssl_endpoint_check" "WEIR_KAFKA_SSL_ENDPOINT_CHECK" Some("https"), "Whether a broker's certificate must name its host: `https`, or `none`.";
+    "registry.url" "WEIR_REGISTRY_URL" None, "A Confluent-compatible schema registry, for Avro topics that name no schema of Weir's own. Without it, Weir's own is asked for all.";
+    "registry.username" "WEIR_REGISTRY_USERNAME" None, "Who asks the schema registry.";
+    "registry.password" "WEIR_REGISTRY_PASSWORD" None, "That user's password.";
+    "writer.lanes" "WEIR_WRITER_LANES" Some("4"), "Batches of one tenant that are stored side by side, each over a connection. There are three connections more: one for other tenants, two for late readings.";
     "writer.flush_readings" "WEIR_WRITER_FLUSH_READINGS" Some("10000"), "Readings that a lane gathers before it stores them.";
-    "writer.flush_bytes" "WEIR_WRITER_FLUSH_BYTES" Some("8388608"), "Bytes of messages that a lane gathers before it stores them.";
+    "writer.flush_bytes" "WEIR_WRITER_FLUSH_BYTES" Some("4194304"), "Bytes of messages that a lane gathers before it stores them.";
     "writer.flush_age_ms" "WEIR_WRITER_FLUSH_AGE_MS" Some("200"), "Age of the oldest message at which a lane stores what it has.";
+    "writer.memory_bytes" "WEIR_WRITER_MEMORY_BYTES" Some("33554432"), "Bytes of messages that have left the Kafka client and are not stored yet, all tenants together; each has its share.";
+    "writer.late_after_s" "WEIR_WRITER_LATE_AFTER_S" Some("86400"), "Age in seconds from which on a reading counts as late. Partitions whose readings are mostly late are stored beside the others, over a connection of their own.";
     "guest.time_ms" "WEIR_GUEST_TIME_MS" Some("1000"), "Time of one call of a module.";
     "guest.memory_bytes" "WEIR_GUEST_MEMORY_BYTES" Some("67108864"), "Memory of one instance of a module.";
     "guest.instances" "WEIR_GUEST_INSTANCES" Some("32"), "Instances that run at once, all tenants together.";
@@ -154,7 +174,7 @@ pub struct Http {
     pub connections: usize,
 }
 
-/// A PostgreSQL database.
+/// The platform database.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Database {
@@ -162,6 +182,30 @@ pub struct Database {
     pub url: Secret,
     /// Connections to it.
     pub connections: u32,
+}
+
+/// Whether COPY goes straight into the columnstore.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DirectCompress {
+    /// As was measured to be best: not.
+    Auto,
+    /// Where the database can.
+    On,
+    /// Not.
+    Off,
+}
+
+/// The database of readings.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReadingsDatabase {
+    /// Where it is, with its credentials.
+    pub url: Secret,
+    /// Connections to it, besides the writer's.
+    pub connections: u32,
+    /// Whether COPY goes straight into the columnstore.
+    pub direct_compress: DirectCompress,
 }
 
 /// The object store.
@@ -242,6 +286,24 @@ pub struct Kafka {
     pub log_id: Option<String>,
     /// What to do where a stored position is no longer in the log.
     pub offset_out_of_range: OffsetOutOfRange,
+    /// How to speak to the brokers.
+    pub security_protocol: SecurityProtocol,
+    /// How to log in.
+    pub sasl_mechanism: Option<SaslMechanism>,
+    /// Who logs in.
+    pub sasl_username: Option<String>,
+    /// That user's password.
+    pub sasl_password: Option<Secret>,
+    /// The authorities that sign the brokers' certificates; those of the machine where it is not given.
+    pub ssl_ca: Option<PathBuf>,
+    /// The certificate that Weir shows.
+    pub ssl_certificate: Option<PathBuf>,
+    /// Its private key.
+    pub ssl_key: Option<PathBuf>,
+    /// The password of that key.
+    pub ssl_key_password: Option<Secret>,
+    /// Whether a broker's certificate must name its host.
+    pub ssl_endpoint_check: EndpointCheck,
 }
 
 /// The writer.
@@ -256,6 +318,10 @@ pub struct WriterSettings {
     pub flush_bytes: usize,
     /// Age of the oldest gathered message, in milliseconds.
     pub flush_age_ms: u64,
+    /// Bytes of messages on their way.
+    pub memory_bytes: usize,
+    /// Age from which on a reading counts as late, in seconds.
+    pub late_after_s: u64,
 }
 
 impl WriterSettings {
@@ -294,11 +360,14 @@ pub struct Settings {
     /// The platform database.
     pub platform: Database,
     /// The database of readings.
-    pub timescale: Database,
+    pub timescale: ReadingsDatabase,
     /// The object store.
     pub storage: Storage,
     /// Kafka.
     pub kafka: Kafka,
+    /// The schema registry.
+    #[serde(default)]
+    pub registry: Registry,
     /// The writer.
     pub writer: WriterSettings,
     /// Tenants' modules.
@@ -373,6 +442,8 @@ impl Settings {
         within("writer.flush_readings", self.writer.flush_readings as u64, 1, 1_000_000)?;
         within("writer.flush_bytes", self.writer.flush_bytes as u64, 1 << 10, 1 << 30)?;
         within("writer.flush_age_ms", self.writer.flush_age_ms, 1, 60_000)?;
+        within("writer.memory_bytes", self.writer.memory_bytes as u64, 1 << 20, 1 << 36)?;
+        within("writer.late_after_s", self.writer.late_after_s, 1, 1 << 32)?;
         within("kafka.session_timeout_ms", self.kafka.session_timeout_ms.into(), 1_000, 3_600_000)?;
         within("guest.time_ms", self.guest.time_ms, 10, 60_000)?;
         within("guest.memory_bytes", self.guest.memory_bytes as u64, 1 << 20, 1 << 30)?;
@@ -383,6 +454,8 @@ impl Settings {
                 format!("must have at least {} characters", limits::BOOTSTRAP_TOKEN_CHARACTERS),
             ));
         }
+        self.kafka.check_security()?;
+        self.registry.check()?;
         self.storage.place().map(drop)
     }
 }
@@ -440,6 +513,9 @@ mod tests {
         assert_eq!(settings.guest.instances, limits::GUEST_INSTANCES);
         assert_eq!(settings.writer.flush_readings, limits::FLUSH_READINGS);
         assert_eq!(settings.writer.lanes, limits::WRITER_LANES);
+        assert_eq!(settings.writer.flush_bytes, limits::FLUSH_BYTES);
+        assert_eq!(settings.writer.memory_bytes, limits::WRITER_MEMORY_BYTES);
+        assert_eq!(settings.writer.late_after_s, limits::LATE_AFTER.as_secs());
         assert_eq!(settings.guest.memory_bytes, limits::GUEST_MEMORY_BYTES);
         assert_eq!(settings.guest.time_ms, u64::try_from(limits::GUEST_TIME.as_millis()).expect("small"));
     }
@@ -464,6 +540,10 @@ mod tests {
             ("WEIR_STORAGE_URL", "ftp://x"),
             ("DATABASE_URL_PLATFORM", "mysql://x"),
             ("WEIR_POLICY", "x"),
+            ("WEIR_REGISTRY_URL", "registry:8081"),
+            ("WEIR_REGISTRY_URL", "http://me:hunter22@registry:8081"),
+            ("WEIR_REGISTRY_USERNAME", "me"),
+            ("WEIR_REGISTRY_PASSWORD", "hunter22"),
         ] {
             let mistake = mistake(&[(name, value)]);
             assert!(mistake.contains(name), "{name}={value}: {mistake}");

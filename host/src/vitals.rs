@@ -36,6 +36,15 @@ pub struct ReadingLabels {
     pub outcome: &'static str,
 }
 
+/// Labels of readings that came too fast.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct QuotaLabels {
+    /// The tenant.
+    pub tenant: String,
+    /// `http` or `kafka`.
+    pub origin: &'static str,
+}
+
 /// Labels of a partition.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct PartitionLabels {
@@ -74,14 +83,20 @@ pub struct Vitals {
     pub readings: Family<ReadingLabels, Counter>,
     /// Readings in a stored batch.
     pub batch_readings: Histogram,
+    /// Readings that came too fast for their tenant's quota: refused over HTTP, made to wait from Kafka; counted at each try.
+    pub over_quota: Family<QuotaLabels, Counter>,
+    /// Seconds from a gathered batch to one that is ready for the store: decoding apart.
+    pub judge_seconds: Histogram,
     /// Seconds that one store transaction took.
     pub store_seconds: Histogram,
     /// Tries again, by class of error (`transient`, `standing`).
     pub retries: Family<Word, Counter>,
     /// Messages between the stored position and the end of the log.
     pub lag: Family<PartitionLabels, Gauge>,
-    /// Partitions that are paused now.
+    /// Partitions that are held now.
     pub paused: Gauge,
+    /// Bytes of Kafka messages that are not stored yet.
+    pub in_flight: Gauge,
     /// Guest calls.
     pub guest_calls: Family<GuestLabels, Counter>,
     /// Seconds that one guest call took.
@@ -140,11 +155,14 @@ impl Vitals {
             requests: Family::default(),
             request_seconds: seconds(),
             readings: Family::default(),
+            over_quota: Family::default(),
             batch_readings: Histogram::new(exponential_buckets(1.0, 10.0, 6)),
+            judge_seconds: seconds(),
             store_seconds: seconds(),
             retries: Family::default(),
             lag: Family::default(),
             paused: Gauge::default(),
+            in_flight: Gauge::default(),
             guest_calls: Family::default(),
             guest_seconds: seconds(),
             decisions: Family::default(),
@@ -162,11 +180,19 @@ impl Vitals {
         registry.register("http_requests", "Requests by method, route and status", self.requests.clone());
         registry.register_with_unit("http_request", "Time to the response's head", Unit::Seconds, self.request_seconds.clone());
         registry.register("readings", "Readings by tenant, origin and outcome", self.readings.clone());
+        registry.register("readings_over_quota", "Readings over their tenant's quota", self.over_quota.clone());
         registry.register("batch_readings", "Readings of a stored batch", self.batch_readings.clone());
+        registry.register_with_unit(
+            "judge",
+            "Time of judging and preparing one batch",
+            Unit::Seconds,
+            self.judge_seconds.clone(),
+        );
         registry.register_with_unit("store", "Time of one store transaction", Unit::Seconds, self.store_seconds.clone());
         registry.register("store_retries", "Tries again, by class of error", self.retries.clone());
         registry.register("kafka_lag_messages", "Messages behind the end of the log", self.lag.clone());
         registry.register("kafka_partitions_paused", "Partitions that are paused", self.paused.clone());
+        registry.register_with_unit("kafka_in_flight", "Messages that are not stored yet", Unit::Bytes, self.in_flight.clone());
         registry.register("guest_calls", "Calls of WebAssembly modules", self.guest_calls.clone());
         registry.register_with_unit("guest_call", "Time of one guest call", Unit::Seconds, self.guest_seconds.clone());
         registry.register("policy_decisions", "Policy decisions", self.decisions.clone());

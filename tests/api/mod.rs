@@ -5,5 +5,6 @@ mod catalogue;
 mod errors;
 mod files;
 mod health;
+mod quotas;
 mod readings;
 mod validators;

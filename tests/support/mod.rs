@@ -4,6 +4,7 @@ pub mod app;
 pub mod broker;
 pub mod client;
 pub mod database;
+pub mod front;
 pub mod guests;
 pub mod proxy;
 pub mod services;

@@ -18,6 +18,11 @@ pub fn brokers() -> String {
     variable("WEIR_TEST_KAFKA_BROKERS")
 }
 
+/// The broker's program, for a broker of one's own.
+pub fn tansu() -> String {
+    variable("WEIR_TEST_TANSU")
+}
+
 /// The folder of built guests.
 pub fn guests() -> String {
     variable("WEIR_TEST_GUESTS")

@@ -1,10 +1,13 @@
 //! The writer on a real broker and a real TimescaleDB: exactly once, with books that add up.
 
+mod compressed;
+mod fairness;
 mod faults;
 mod forms;
 mod kill;
 mod outage;
 mod replicas;
+mod secure;
 
 use std::time::{Duration, Instant};
 

@@ -82,9 +82,10 @@ async fn kafka(settings: &Settings) -> Finding {
     };
     match tokio::task::spawn_blocking(move || crate::kafka::examine(&options)).await {
         Ok(Ok(facts)) => Finding::Fine(facts),
-        Ok(Err(error)) => {
-            Finding::Wrong { what: Chain(&error).to_string(), advice: "Check KAFKA_BROKERS and that the broker runs." }
-        }
+        Ok(Err(error)) => Finding::Wrong {
+            what: Chain(&error).to_string(),
+            advice: "Check KAFKA_BROKERS, the WEIR_KAFKA_… settings of TLS and login, and that the broker runs.",
+        },
         Err(error) => Finding::Wrong { what: error.to_string(), advice: "This is a defect of Weir." },
     }
 }

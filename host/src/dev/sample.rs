@@ -13,6 +13,7 @@ use super::keep_secret;
 use crate::commands::Failure;
 use crate::error::Kind;
 use crate::gate::Gate;
+use crate::gate::accounts::TenantChange;
 use crate::gate::catalogue::TopicChange;
 use crate::model::{Caller, ErrorStrategy, Subject, Tenant};
 
@@ -30,7 +31,8 @@ pub(super) async fn load(gate: &Gate, data: &Path, guests: Option<&Path>) -> Res
     let home = Tenant::parse("default")?;
     let administrator =
         Caller { subject: Subject::token("bootstrap"), tenant: home.clone(), home, token: None, request_id: "weir-dev".into() };
-    match gate.tenant_create(&administrator, TENANT, "Sample tenant").await {
+    let sample = TenantChange { name: Some("Sample tenant".to_owned()), ..TenantChange::default() };
+    match gate.tenant_create(&administrator, TENANT, &sample).await {
         Err(error) if error.kind() != Kind::Conflict => return Err(error.into()),
         _ => {}
     }

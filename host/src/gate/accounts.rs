@@ -9,7 +9,7 @@ use super::Gate;
 use crate::error::{Error, Result};
 use crate::model::{Action, Caller, Resource, Subject, Tenant, check_name};
 use crate::paging::{Listed, PageOf};
-pub use crate::platform::accounts::{TenantRow, TokenRow, new_secret};
+pub use crate::platform::accounts::{TenantChange, TenantRow, TokenRow, new_secret};
 use crate::policy::Permit;
 
 /// A token and its secret, which nobody can see again.
@@ -23,10 +23,10 @@ pub struct CreatedToken {
 
 impl Gate {
     /// Makes a tenant.
-    pub async fn tenant_create(&self, caller: &Caller, slug: &str, name: &str) -> Result<TenantRow> {
+    pub async fn tenant_create(&self, caller: &Caller, slug: &str, change: &TenantChange) -> Result<TenantRow> {
         let permit = self.authorise(caller, Action::Admin, &Resource::platform("tenants")).await?;
-        check_name("A tenant's `name`", name)?;
-        self.platform.tenant_create(&permit, &Tenant::parse(slug)?, name).await
+        check_tenant(change)?;
+        self.platform.tenant_create(&permit, &Tenant::parse(slug)?, change).await
     }
 
     /// One page of all tenants.
@@ -41,25 +41,11 @@ impl Gate {
         self.platform.tenant_get(&permit, slug).await?.ok_or_else(|| Error::not_found(format!("tenant `{slug}`")))
     }
 
-    /// Renames a tenant, suspends it or lets it act again.
-    pub async fn tenant_update(
-        &self,
-        caller: &Caller,
-        slug: &str,
-        name: Option<&str>,
-        status: Option<&str>,
-    ) -> Result<TenantRow> {
+    /// Renames a tenant, bounds it, suspends it or lets it act again.
+    pub async fn tenant_update(&self, caller: &Caller, slug: &str, change: &TenantChange) -> Result<TenantRow> {
         let permit = self.authorise(caller, Action::Admin, &Resource::platform_one("tenants", slug)).await?;
-        if let Some(name) = name {
-            check_name("A tenant's `name`", name)?;
-        }
-        if status.is_some_and(|status| !matches!(status, "active" | "suspended")) {
-            return Err(Error::malformed("`status` is `active` or `suspended`.").at("/status", "unknown status"));
-        }
-        self.platform
-            .tenant_update(&permit, slug, name, status)
-            .await?
-            .ok_or_else(|| Error::not_found(format!("tenant `{slug}`")))
+        check_tenant(change)?;
+        self.platform.tenant_update(&permit, slug, change).await?.ok_or_else(|| Error::not_found(format!("tenant `{slug}`")))
     }
 
     /// Makes an API token; its secret is in the answer and nowhere else.
@@ -113,4 +99,18 @@ impl Gate {
         let permit = self.authorise(caller, Action::Delete, &Resource::platform_one("tokens", &id.to_string())).await?;
         if self.platform.token_revoke(&permit, id).await? { Ok(()) } else { Err(Error::not_found(format!("token `{id}`"))) }
     }
+}
+
+fn check_tenant(change: &TenantChange) -> Result<()> {
+    if let Some(name) = &change.name {
+        check_name("A tenant's `name`", name)?;
+    }
+    if change.status.as_ref().is_some_and(|status| !matches!(status.as_str(), "active" | "suspended")) {
+        return Err(Error::malformed("`status` is `active` or `suspended`.").at("/status", "unknown status"));
+    }
+    if change.readings_per_second.flatten().is_some_and(|quota| quota < 1) {
+        let sentence = "`readingsPerSecond` is at least 1; null takes the bound away, and `status` suspends a tenant.";
+        return Err(Error::malformed(sentence).at("/quotas/readingsPerSecond", "must be at least 1"));
+    }
+    Ok(())
 }

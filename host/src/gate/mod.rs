@@ -13,12 +13,14 @@ pub mod validators;
 
 use std::sync::Arc;
 
+use crate::budget::Budget;
 use crate::error::{Chain, Result};
 use crate::guest::Engine;
 use crate::model::{Action, Caller, Clock, Resource};
 use crate::objects::ObjectStore;
 use crate::platform::Platform;
 use crate::policy::{Permit, Policy};
+use crate::registry::Registry;
 use crate::schema::Schemas;
 use crate::timescale::Timescale;
 use crate::vitals::Vitals;
@@ -34,8 +36,12 @@ pub struct Gate {
     pub timescale: Arc<Timescale>,
     /// Files.
     pub objects: Arc<ObjectStore>,
+    /// The schema registry, where one is configured.
+    pub registry: Option<Arc<Registry>>,
     /// Tenants' modules.
     pub guest: Arc<Engine>,
+    /// What tenants may still bring.
+    pub budget: Budget,
     /// Compiled JSON Schemas.
     pub schemas: Arc<Schemas>,
     /// Where things are counted and reported.

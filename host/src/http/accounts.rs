@@ -7,9 +7,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::App;
-use super::input::{Json, PageQuery, Path, Query, cursor};
+use super::input::{Json, PageQuery, Path, Query, cursor, sent};
 use super::reply::{Envelope, ErrorBody, Page, Reply, created, no_content, ok, page, rfc3339};
-use crate::gate::accounts::{TenantRow, TokenRow};
+use crate::gate::accounts::{self as gate, TenantRow, TokenRow};
 use crate::model::Caller;
 
 /// A tenant.
@@ -22,8 +22,18 @@ pub struct Tenant {
     name: String,
     /// `active` or `suspended`.
     status: String,
+    /// What bounds its use.
+    quotas: Quotas,
     created_at: String,
     updated_at: String,
+}
+
+/// What bounds a tenant's use.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Quotas {
+    /// Readings in a second, by HTTP and Kafka together, on each replica; null where there is no bound.
+    readings_per_second: Option<i32>,
 }
 
 impl From<TenantRow> for Tenant {
@@ -32,6 +42,7 @@ impl From<TenantRow> for Tenant {
             slug: row.slug,
             name: row.name,
             status: row.status,
+            quotas: Quotas { readings_per_second: row.readings_per_second },
             created_at: rfc3339(row.created_at),
             updated_at: rfc3339(row.updated_at),
         }
@@ -46,6 +57,7 @@ pub struct NewTenant {
     slug: String,
     /// Its name for people; the slug where it is not given.
     name: Option<String>,
+    quotas: Option<QuotasChange>,
 }
 
 /// A change of a tenant; what is left out stays as it is.
@@ -55,13 +67,30 @@ pub struct TenantChange {
     name: Option<String>,
     /// `active` or `suspended`.
     status: Option<String>,
+    quotas: Option<QuotasChange>,
+}
+
+/// A change of what bounds a tenant's use; what is left out stays as it is.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct QuotasChange {
+    /// Readings in a second, by HTTP and Kafka together, on each replica: over HTTP more is a 429, from Kafka it waits. Null takes the
+    /// bound away.
+    #[serde(default, deserialize_with = "sent")]
+    #[schema(value_type = Option<i32>, minimum = 1)]
+    #[expect(clippy::option_option, reason = "null and nothing are two things in a change")]
+    readings_per_second: Option<Option<i32>>,
+}
+
+fn change(name: Option<String>, status: Option<String>, quotas: Option<QuotasChange>) -> gate::TenantChange {
+    gate::TenantChange { name, status, readings_per_second: quotas.and_then(|quotas| quotas.readings_per_second) }
 }
 
 /// Make a tenant. For platform administrators.
 #[utoipa::path(post, path = "/tenants", tag = "tenants", request_body = NewTenant,
     responses((status = 201, body = Envelope<Tenant>), (status = "4XX", body = ErrorBody)))]
 pub(super) async fn create_tenant(caller: Caller, State(app): State<App>, Json(form): Json<NewTenant>) -> Reply<Tenant> {
-    let row = app.gate.tenant_create(&caller, &form.slug, form.name.as_deref().unwrap_or(&form.slug)).await?;
+    let row = app.gate.tenant_create(&caller, &form.slug, &change(form.name, None, form.quotas)).await?;
     created(&format!("/api/platform/tenants/{}", row.slug), row.into())
 }
 
@@ -80,7 +109,7 @@ pub(super) async fn get_tenant(caller: Caller, State(app): State<App>, Path(slug
     ok(app.gate.tenant_get(&caller, &slug).await?.into())
 }
 
-/// Rename a tenant, suspend it, or let it act again. For platform administrators.
+/// Rename a tenant, bound its use, suspend it, or let it act again. For platform administrators.
 #[utoipa::path(put, path = "/tenants/{slug}", tag = "tenants", params(("slug" = String, Path)), request_body = TenantChange,
     responses((status = 200, body = Envelope<Tenant>), (status = "4XX", body = ErrorBody)))]
 pub(super) async fn update_tenant(
@@ -89,7 +118,7 @@ pub(super) async fn update_tenant(
     Path(slug): Path<String>,
     Json(form): Json<TenantChange>,
 ) -> Reply<Tenant> {
-    ok(app.gate.tenant_update(&caller, &slug, form.name.as_deref(), form.status.as_deref()).await?.into())
+    ok(app.gate.tenant_update(&caller, &slug, &change(form.name, form.status, form.quotas)).await?.into())
 }
 
 /// An API token, without its secret.

@@ -1,93 +1,35 @@
-//! librdkafka: a poll thread whose callbacks become events on bounded channels, and commands back to it.
+//! librdkafka: a poll thread whose callbacks become events on a bounded channel, commands back to it, and runs of messages to
+//! whoever was named to receive those of a partition.
 //!
-//! Promises: a message carries the *epoch* under which its partition was positioned, so that whoever repositions a partition can
-//! tell old messages from new ones; memory in flight is bounded in bytes; membership of the group is kept however long the other
-//! side takes. It knows nothing of readings, tenants or databases: positions are told to it.
+//! Promises: a run carries the *epoch* under which its partition was positioned, so that whoever repositions a partition can tell old
+//! messages from new ones; memory in flight is bounded in bytes, by share, and a receiver without room holds up its own partitions
+//! only; membership of the group is kept however long the other side takes. It knows nothing of readings, tenants or databases:
+//! positions are told to it.
 
 mod context;
+mod examine;
+mod letters;
+mod options;
 mod poll;
+mod run;
+mod trouble;
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::mpsc as std_mpsc;
 use std::thread;
 use std::time::Duration;
 
-use bytes::Bytes;
-use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaError;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 use self::context::Context;
-use self::poll::{CONNECT, Poll};
+pub use self::examine::examine;
+pub use self::letters::{Letter, Letters};
+pub use self::options::{Options, Security};
+use self::poll::Poll;
+pub use self::run::{Headers, Inlet, Memory, Message, Run, Share};
 use crate::error::{Error, Result};
-use crate::limits;
-use crate::settings::OffsetOutOfRange;
-
-/// Where and how to consume.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Bootstrap servers.
-    pub brokers: String,
-    /// The consumer group.
-    pub group_id: String,
-    /// A fixed name of this replica in the group.
-    pub group_instance_id: Option<String>,
-    /// How long a silent replica keeps its partitions.
-    pub session_timeout: Duration,
-    /// Names the cluster's log in place of the broker's cluster id.
-    pub log_id: Option<String>,
-    /// What to do where a stored position is no longer in the log.
-    pub out_of_range: OffsetOutOfRange,
-    /// Bytes of messages that are handed out and not dropped yet.
-    pub in_flight_bytes: usize,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            brokers: String::new(),
-            group_id: "weir".to_owned(),
-            group_instance_id: None,
-            session_timeout: Duration::from_secs(10),
-            log_id: None,
-            out_of_range: OffsetOutOfRange::Stop,
-            in_flight_bytes: limits::KAFKA_QUEUE_KIB << 10,
-        }
-    }
-}
-
-impl Options {
-    fn config(&self) -> ClientConfig {
-        let mut config = ClientConfig::new();
-        config
-            .set("bootstrap.servers", &self.brokers)
-            .set("group.id", &self.group_id)
-            .set("client.id", "weir")
-            .set("partition.assignment.strategy", "cooperative-sticky")
-            .set("session.timeout.ms", self.session_timeout.as_millis().to_string())
-            .set("heartbeat.interval.ms", (self.session_timeout.as_millis() / 4).max(250).to_string())
-            // The poll thread answers rebalances whatever the stores do; a process that hangs is found out by its heartbeat.
-            .set("max.poll.interval.ms", "86400000")
-            // Positions are kept with the rows. What is committed here is a courtesy to lag tools.
-            .set("enable.auto.commit", "true")
-            .set("enable.auto.offset.store", "false")
-            .set("auto.offset.reset", "error")
-            .set("allow.auto.create.topics", "false")
-            .set("topic.metadata.refresh.interval.ms", "10000")
-            .set("queued.max.messages.kbytes", limits::KAFKA_QUEUE_KIB.to_string())
-            .set("fetch.wait.max.ms", "100")
-            .set("statistics.interval.ms", "2000")
-            .set("reconnect.backoff.max.ms", "5000")
-            .set_log_level(RDKafkaLogLevel::Critical);
-        if let Some(instance) = &self.group_instance_id {
-            config.set("group.instance.id", instance);
-        }
-        config
-    }
-}
 
 /// Sessions that a group may take to settle: the first is over when a dead member is noticed, a second when its leader was another one.
 const SETTLE_SESSIONS: u32 = 3;
@@ -115,24 +57,6 @@ impl fmt::Debug for Partition {
     }
 }
 
-/// A message on its way.
-#[derive(Debug)]
-pub struct Message {
-    /// Where it came from.
-    pub partition: Partition,
-    /// Its offset.
-    pub offset: i64,
-    /// The epoch under which its partition was positioned.
-    pub epoch: u64,
-    /// Its key.
-    pub key: Option<Bytes>,
-    /// Its headers.
-    pub headers: Arc<[(String, Option<Bytes>)]>,
-    /// Its value; a message without one has an empty payload.
-    pub payload: Bytes,
-    _in_flight: OwnedSemaphorePermit,
-}
-
 /// Where a partition begins.
 #[derive(Clone, Debug)]
 pub struct Start {
@@ -142,6 +66,8 @@ pub struct Start {
     pub epoch: u64,
     /// The first offset that is wanted; `None` for the oldest that there is.
     pub offset: Option<i64>,
+    /// Where its messages go.
+    pub inlet: Inlet,
 }
 
 /// The ends of a partition's log: its oldest offset, and one past its newest.
@@ -200,20 +126,10 @@ pub struct Consumer {
     thread: Option<thread::JoinHandle<()>>,
 }
 
-/// What a consumer says.
-#[derive(Debug)]
-pub struct Events {
-    /// Everything but messages. It must be read at all times: assignments wait for answers.
-    pub control: mpsc::Receiver<Event>,
-    /// Messages, bounded in number and bytes.
-    pub messages: mpsc::Receiver<Message>,
-}
-
 impl Consumer {
-    /// Starts the poll thread. It is subscribed to nothing yet.
-    pub fn start(options: &Options) -> Result<(Self, Events)> {
-        let (control, controls) = mpsc::channel(256);
-        let (messages, received) = mpsc::channel(limits::LANE_QUEUE);
+    /// Starts the poll thread. It is subscribed to nothing yet. Events must be read at all times: assignments wait for answers.
+    pub fn start(options: &Options) -> Result<(Self, mpsc::Receiver<Event>)> {
+        let (control, events) = mpsc::channel(256);
         // Without a bound: the poll thread may be waiting for the writer, which must not wait for it. Orders come a few to a flush, and
         // flushes wait for messages, which are bounded.
         let (commands, orders) = std_mpsc::channel();
@@ -222,21 +138,11 @@ impl Consumer {
             .config()
             .create_with_context(context)
             .map_err(|cause| Error::malformed("The Kafka settings cannot be used.").caused_by(cause))?;
-        let kib = (options.in_flight_bytes >> 10).max(1);
-        let poll = Poll {
-            consumer,
-            control,
-            messages,
-            orders,
-            budget: Arc::new(Semaphore::new(kib)),
-            budget_kib: u32::try_from(kib).unwrap_or(u32::MAX),
-            waiting: VecDeque::new(),
-            stuck_since: None,
-            all_paused: false,
-            seeks: Vec::new(),
-        };
+        let consumer = Arc::new(consumer);
+        consumer.context().belongs_to(&consumer);
+        let poll = Poll::new(consumer, control, orders);
         let thread = thread::Builder::new().name("kafka-poll".to_owned()).spawn(move || poll.run()).map_err(Error::internal)?;
-        Ok((Self { commands, thread: Some(thread) }, Events { control: controls, messages: received }))
+        Ok((Self { commands, thread: Some(thread) }, events))
     }
 
     /// Consumes these topics from now on, and no others.
@@ -280,11 +186,5 @@ impl Drop for Consumer {
     }
 }
 
-/// Brokers and topics, in a sentence for `weir doctor`. It blocks.
-pub fn examine(options: &Options) -> Result<String> {
-    let away = |cause: KafkaError| Error::unavailable("Kafka broker", cause);
-    let consumer: BaseConsumer = options.config().create().map_err(away)?;
-    let metadata = consumer.fetch_metadata(None, CONNECT).map_err(away)?;
-    let cluster = consumer.client().fetch_cluster_id(CONNECT).unwrap_or_else(|| "without an id".to_owned());
-    Ok(format!("cluster {cluster}: {} brokers, {} topics", metadata.brokers().len(), metadata.topics().len()))
-}
+#[cfg(test)]
+pub(crate) use self::run::run_of;

@@ -1,65 +1,84 @@
-//! The poll thread: obeys orders, polls, and hands messages over within the budget.
+//! The poll thread: obeys orders, serves librdkafka's callbacks, and hands what the partitions' queues hold to whoever has room.
+//!
+//! Each partition has a queue of its own. One whose receiver has no room is left alone: librdkafka then stops fetching it by itself,
+//! without a pause that would throw away what was fetched ahead, and the others go on.
 
-use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::mpsc as std_mpsc;
-use std::sync::{Arc, OnceLock};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
+use rdkafka::Offset;
+use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::types::RDKafkaErrorCode;
-use rdkafka::{Offset, TopicPartitionList};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
-use super::context::{Context, ENDS_TIME, ends};
-use super::{Command, Event, Message, Partition, Start};
+use super::context::{Change, Context, ENDS_TIME, ends};
+use super::examine::COMPLAINTS;
+use super::run::{Gathering, Headers, Inlet};
+use super::{Command, Event, Partition, Start};
+use crate::limits;
 
 /// The poll thread.
 pub(super) struct Poll {
-    pub(super) consumer: BaseConsumer<Context>,
-    pub(super) control: mpsc::Sender<Event>,
-    pub(super) messages: mpsc::Sender<Message>,
-    pub(super) orders: std_mpsc::Receiver<Command>,
-    pub(super) budget: Arc<Semaphore>,
-    pub(super) budget_kib: u32,
-    /// What was polled and found no room yet.
-    pub(super) waiting: VecDeque<Message>,
-    pub(super) stuck_since: Option<Instant>,
-    pub(super) all_paused: bool,
+    consumer: Arc<BaseConsumer<Context>>,
+    control: mpsc::Sender<Event>,
+    orders: std_mpsc::Receiver<Command>,
+    /// The partitions of this replica.
+    sources: Vec<Source>,
+    /// Which of them has the first turn.
+    first: usize,
+    gathering: Gathering,
     /// Positions that librdkafka would not take yet: a partition that was just assigned is not being fetched at once.
-    pub(super) seeks: Vec<Start>,
+    seeks: Vec<Start>,
 }
 
-/// How long the other side may take before fetching pauses; a pause throws away what was fetched ahead.
-const STUCK: Duration = Duration::from_secs(1);
-/// How long one poll waits; orders wait as long.
-const POLL: Duration = Duration::from_millis(50);
+/// An assigned partition.
+struct Source {
+    partition: Partition,
+    queue: PartitionQueue<Context>,
+    /// Where its messages go; `None` while it is held.
+    flow: Option<Flow>,
+}
+
+struct Flow {
+    epoch: u64,
+    inlet: Inlet,
+    /// The least offset that may come next.
+    next: i64,
+}
+
 /// How long the broker may take to be found before it is tried anew.
 pub(super) const CONNECT: Duration = Duration::from_secs(5);
+/// How long orders are waited for between two tries to find the broker.
+const RETRY: Duration = Duration::from_millis(50);
 
 impl Poll {
+    pub(super) fn new(
+        consumer: Arc<BaseConsumer<Context>>,
+        control: mpsc::Sender<Event>,
+        orders: std_mpsc::Receiver<Command>,
+    ) -> Self {
+        let gathering = Gathering::default();
+        Self { consumer, control, orders, sources: Vec::new(), first: 0, gathering, seeks: Vec::new() }
+    }
+
     pub(super) fn run(mut self) {
         if !self.connect() {
             return;
         }
+        let mut busy = false;
         loop {
-            match self.obey() {
-                Some(Command::Stop) | None => return,
-                Some(_) => {}
+            if !self.obey() {
+                return;
             }
             self.seek();
-            if self.hand_over() {
-                self.pause_all(false);
-                self.poll(POLL);
-            } else if self.stuck_since.get_or_insert_with(Instant::now).elapsed() > STUCK {
-                self.pause_all(true);
-                self.poll(POLL);
-            } else {
-                thread::sleep(Duration::from_millis(2));
-            }
+            self.serve(if busy { Duration::ZERO } else { limits::KAFKA_REST });
+            busy = self.hand_over();
         }
     }
 
@@ -72,12 +91,18 @@ impl Poll {
                     return self.control.blocking_send(Event::Connected { cluster }).is_ok();
                 }
                 Err(error) => {
-                    if self.control.blocking_send(Event::Trouble(format!("no broker answers: {error}"))).is_err() {
+                    // Complaints are told when they are polled for.
+                    for _ in 0..COMPLAINTS {
+                        let _ = self.consumer.poll(Duration::ZERO);
+                    }
+                    let words = self.consumer.context().last_error();
+                    let words = words.unwrap_or_else(|| format!("no broker answers: {error}"));
+                    if self.control.blocking_send(Event::Trouble(words)).is_err() {
                         return false;
                     }
                 }
             }
-            match self.orders.recv_timeout(POLL) {
+            match self.orders.recv_timeout(RETRY) {
                 Ok(Command::Stop) | Err(std_mpsc::RecvTimeoutError::Disconnected) => return false,
                 // Nothing is subscribed before the event of the connection.
                 Ok(_) | Err(std_mpsc::RecvTimeoutError::Timeout) => {}
@@ -85,14 +110,13 @@ impl Poll {
         }
     }
 
-    /// Carries out all orders that have come. `None` where nobody is left to give any.
-    fn obey(&mut self) -> Option<Command> {
+    /// Carries out all orders that have come; false where it is to end, or nobody is left to give any.
+    fn obey(&mut self) -> bool {
         loop {
             match self.orders.try_recv() {
-                Ok(Command::Stop) => return Some(Command::Stop),
+                Ok(Command::Stop) | Err(std_mpsc::TryRecvError::Disconnected) => return false,
                 Ok(command) => self.carry_out(command),
-                Err(std_mpsc::TryRecvError::Empty) => return Some(Command::Subscribe(Vec::new())),
-                Err(std_mpsc::TryRecvError::Disconnected) => return None,
+                Err(std_mpsc::TryRecvError::Empty) => return true,
             }
         }
     }
@@ -115,14 +139,7 @@ impl Poll {
                 self.forget(&start.partition);
                 self.seeks.push(start);
             }
-            Command::Hold(partition) => {
-                self.forget(&partition);
-                let mut list = TopicPartitionList::new();
-                list.add_partition(&partition.topic, partition.number);
-                if let Err(error) = self.consumer.pause(&list) {
-                    tracing::debug!(%error, %partition, "partition {partition} cannot be paused; it may be gone");
-                }
-            }
+            Command::Hold(partition) => self.forget(&partition),
             Command::Stored(partition, next) => {
                 // Fails for a partition that was just taken away, which then is somebody else's to commit.
                 let _ = self.consumer.store_offset(&partition.topic, partition.number, next - 1);
@@ -131,146 +148,89 @@ impl Poll {
         }
     }
 
-    /// Drops what is under way of a partition: its messages belong to an epoch that has ended.
+    /// Hands nothing of a partition over any more: its epoch has ended.
     fn forget(&mut self, partition: &Partition) {
-        self.consumer.context().epochs.lock().remove(partition);
-        self.waiting.retain(|message| message.partition != *partition);
         self.seeks.retain(|start| start.partition != *partition);
+        if let Some(source) = self.source(partition) {
+            source.flow = None;
+        }
+    }
+
+    fn source(&mut self, partition: &Partition) -> Option<&mut Source> {
+        self.sources.iter_mut().find(|source| source.partition == *partition)
     }
 
     fn seek(&mut self) {
         for start in std::mem::take(&mut self.seeks) {
-            let Partition { topic, number } = &start.partition;
+            if self.source(&start.partition).is_none() {
+                // Taken away meanwhile.
+                continue;
+            }
             let offset = start.offset.map_or(Offset::Beginning, Offset::Offset);
-            let mut list = TopicPartitionList::new();
-            list.add_partition(topic, *number);
-            let sought = self
-                .consumer
-                .seek(topic, *number, offset, ENDS_TIME)
-                .and_then(|()| if self.all_paused { Ok(()) } else { self.consumer.resume(&list) });
-            match sought {
+            match self.consumer.seek(&start.partition.topic, start.partition.number, offset, ENDS_TIME) {
                 Ok(()) => {
-                    self.consumer.context().epochs.lock().insert(start.partition, start.epoch);
+                    let flow = Flow { epoch: start.epoch, inlet: start.inlet, next: start.offset.unwrap_or(0) };
+                    if let Some(source) = self.source(&start.partition) {
+                        source.flow = Some(flow);
+                    }
                 }
-                Err(error) if self.is_assigned(&start.partition) => {
+                Err(error) => {
                     tracing::debug!(%error, partition = %start.partition, "a position is not taken yet");
                     self.seeks.push(start);
                     thread::sleep(Duration::from_millis(20));
                 }
-                Err(_) => {}
             }
         }
     }
 
-    fn is_assigned(&self, partition: &Partition) -> bool {
-        self.consumer.assignment().is_ok_and(|list| list.find_partition(&partition.topic, partition.number).is_some())
-    }
-
-    /// Hands over what waits; true where nothing is left.
-    fn hand_over(&mut self) -> bool {
-        while let Some(message) = self.waiting.pop_front() {
-            match self.messages.try_send(message) {
-                Ok(()) => self.stuck_since = None,
-                Err(mpsc::error::TrySendError::Full(message)) => {
-                    self.waiting.push_front(message);
-                    return false;
-                }
-                Err(mpsc::error::TrySendError::Closed(_)) => self.waiting.clear(),
-            }
-        }
-        if self.budget.available_permits() == 0 {
-            return false;
-        }
-        self.stuck_since = None;
-        true
-    }
-
-    fn pause_all(&mut self, pause: bool) {
-        if self.all_paused == pause {
-            return;
-        }
-        let mut list = TopicPartitionList::new();
-        for partition in self.consumer.context().epochs.lock().keys() {
-            list.add_partition(&partition.topic, partition.number);
-        }
-        let done = if pause { self.consumer.pause(&list) } else { self.consumer.resume(&list) };
-        match done {
-            Ok(()) => self.all_paused = pause,
-            Err(error) => tracing::debug!(%error, "partitions cannot be paused or resumed"),
-        }
-    }
-
-    fn poll(&mut self, wait: Duration) {
-        let taken = match self.consumer.poll(wait) {
-            None => return,
-            Some(Ok(message)) => self.take(&message),
-            Some(Err(error)) => {
-                let event = self.event(&error);
-                self.tell(event);
-                return;
-            }
-        };
-        if let Some(message) = taken
-            && let Err(mpsc::error::TrySendError::Full(message)) = self.messages.try_send(message)
-        {
-            self.waiting.push_back(message);
-        }
-    }
-
-    /// Copies a message out of librdkafka, unless its epoch has ended. It waits for room in the budget.
-    fn take(&self, message: &BorrowedMessage<'_>) -> Option<Message> {
-        let context = self.consumer.context();
-        let partition = context.partition(message.topic(), message.partition());
-        let epoch = *context.epochs.lock().get(&partition)?;
-        let bytes = message.payload_len() + message.key_len() + 256;
-        let kib = u32::try_from(bytes.div_ceil(1 << 10)).unwrap_or(u32::MAX).min(self.budget_kib);
-        let in_flight = loop {
-            match Arc::clone(&self.budget).try_acquire_many_owned(kib) {
-                Ok(permit) => break permit,
-                // Shorter than a session: membership is the business of another thread of librdkafka.
-                Err(_) if !self.messages.is_closed() => thread::sleep(Duration::from_millis(2)),
-                Err(_) => return None,
-            }
-        };
-        let headers = message.headers().map(|headers| {
-            headers.iter().map(|header| (header.key.to_owned(), header.value.map(Bytes::copy_from_slice))).collect()
-        });
-        Some(Message {
-            partition,
-            offset: message.offset(),
-            epoch,
-            key: message.key().map(Bytes::copy_from_slice),
-            headers: headers.unwrap_or_else(no_headers),
-            payload: message.payload().map(Bytes::copy_from_slice).unwrap_or_default(),
-            _in_flight: in_flight,
-        })
-    }
-
-    fn event(&self, error: &KafkaError) -> Event {
-        match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId) => Event::Ended(error.to_string()),
-            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => self.out_of_range(error),
-            _ => Event::Trouble(error.to_string()),
-        }
-    }
-
-    /// librdkafka names the partition in its log alone; the one whose position lies outside of its log is looked for.
-    fn out_of_range(&self, error: &KafkaError) -> Event {
-        let known: Vec<Partition> = self.consumer.context().epochs.lock().keys().cloned().collect();
-        let positions = self.consumer.position().ok();
-        for partition in known {
-            let Some((low, high)) = ends(&self.consumer, &partition) else { continue };
-            let position = positions.as_ref().and_then(|list| list.find_partition(&partition.topic, partition.number));
-            let outside = match position.map(|element| element.offset()) {
-                Some(Offset::Offset(offset)) => offset < low || offset > high,
-                // Nothing was handed out yet, so it is the position that it was given.
-                _ => true,
+    /// Serves what librdkafka has to say, waiting so long for the first of it.
+    fn serve(&mut self, wait: Duration) {
+        let mut wait = wait;
+        while let Some(said) = self.consumer.poll(wait) {
+            wait = Duration::ZERO;
+            let event = match said {
+                // Each partition's queue was split off before it was fetched. Going on would leave a hole behind this message.
+                Ok(message) => Event::Ended(format!("{}/{} has no queue of its own", message.topic(), message.partition())),
+                Err(error) => event(&error, self.consumer.context()),
             };
-            if outside {
-                return Event::OutOfRange { partition, ends: Some((low, high)) };
+            self.tell(event);
+        }
+        for change in self.consumer.context().changes() {
+            match change {
+                Change::Given { partition, queue, start } => {
+                    let flow =
+                        start.map(|start| Flow { epoch: start.epoch, inlet: start.inlet, next: start.offset.unwrap_or(0) });
+                    self.sources.push(Source { partition, queue, flow });
+                }
+                Change::Taken(partition) => {
+                    self.sources.retain(|source| source.partition != partition);
+                    self.seeks.retain(|start| start.partition != partition);
+                }
             }
         }
-        Event::Trouble(error.to_string())
+    }
+
+    /// Hands one run of each partition over where there is room for it; true where anything was.
+    fn hand_over(&mut self) -> bool {
+        let mut events = Vec::new();
+        let mut busy = false;
+        let number = self.sources.len();
+        for turn in 0..number {
+            let source = &mut self.sources[(self.first + turn) % number];
+            busy |= source.hand_over(&mut self.gathering, &mut events);
+        }
+        self.first = (self.first + 1) % number.max(1);
+        for (partition, error) in events {
+            let event = match error.rdkafka_error_code() {
+                Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
+                    self.forget(&partition);
+                    Event::OutOfRange { ends: ends(&self.consumer, &partition), partition }
+                }
+                _ => event(&error, self.consumer.context()),
+            };
+            self.tell(event);
+        }
+        busy
     }
 
     fn tell(&self, event: Event) {
@@ -278,11 +238,48 @@ impl Poll {
     }
 }
 
-/// Names and values, in their order.
-type Headers = Arc<[(String, Option<Bytes>)]>;
+impl Drop for Poll {
+    fn drop(&mut self) {
+        // Queues hold the consumer, which closes when it is dropped.
+        self.sources.clear();
+        drop(self.consumer.context().changes());
+    }
+}
 
-/// Most messages have no headers; they share one empty list.
-fn no_headers() -> Headers {
-    static NONE: OnceLock<Headers> = OnceLock::new();
-    Arc::clone(NONE.get_or_init(|| Arc::new([])))
+impl Source {
+    fn hand_over(&mut self, gathering: &mut Gathering, events: &mut Vec<(Partition, KafkaError)>) -> bool {
+        let Some(flow) = self.flow.as_mut().filter(|flow| flow.inlet.share.has_room()) else { return false };
+        // Full, or its lane has ended and the partition will be taken or positioned anew.
+        let Ok(place) = flow.inlet.runs.try_reserve() else { return false };
+        while !gathering.is_full() {
+            let message = match self.queue.poll(Duration::ZERO) {
+                None => break,
+                Some(Ok(message)) => message,
+                Some(Err(error)) => {
+                    events.push((self.partition.clone(), error));
+                    break;
+                }
+            };
+            if message.offset() < flow.next {
+                continue;
+            }
+            flow.next = message.offset() + 1;
+            let headers: Option<Headers> = message.headers().map(|headers| {
+                headers.iter().map(|header| (header.key.to_owned(), header.value.map(Bytes::copy_from_slice))).collect()
+            });
+            gathering.push(message.offset(), message.key(), headers, message.payload());
+        }
+        if gathering.is_empty() {
+            return false;
+        }
+        place.send(gathering.take(self.partition.clone(), flow.epoch, &flow.inlet.share));
+        true
+    }
+}
+
+fn event(error: &KafkaError, context: &Context) -> Event {
+    match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId) => Event::Ended(error.to_string()),
+        _ => Event::Trouble(context.last_error().unwrap_or_else(|| error.to_string())),
+    }
 }

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::FromRow;
 use uuid::Uuid;
 
@@ -23,10 +23,23 @@ pub struct TenantRow {
     pub name: String,
     /// `active` or `suspended`.
     pub status: String,
+    /// Readings that it may bring in a second; without a bound where there is none.
+    pub readings_per_second: Option<i32>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When it was last changed.
     pub updated_at: DateTime<Utc>,
+}
+
+/// The fields of a tenant that a request gives; `None` leaves a field as it is, or takes its default.
+#[derive(Clone, Debug, Default)]
+pub struct TenantChange {
+    /// Its name for people.
+    pub name: Option<String>,
+    /// `active` or `suspended`.
+    pub status: Option<String>,
+    /// Readings in a second; `Some(None)` takes the bound away.
+    pub readings_per_second: Option<Option<i32>>,
 }
 
 /// An API token, without its secret.
@@ -60,10 +73,11 @@ pub struct Credential {
 }
 
 statements! {
-    TENANT_INSERT = "insert into tenants (slug, name) values ($1, $2) returning *";
+    TENANT_INSERT = "insert into tenants (slug, name, readings_per_second) values ($1, $2, $3) returning *";
     TENANT_LIST = "select * from tenants where ($1::text is null or slug > $1) order by slug limit $2";
     TENANT_GET = "select * from tenants where slug = $1";
-    TENANT_UPDATE = "update tenants set name = coalesce($2, name), status = coalesce($3, status), updated_at = now()
+    TENANT_UPDATE = "update tenants set name = coalesce($2, name), status = coalesce($3, status),
+                     readings_per_second = case when $4 then $5 else readings_per_second end, updated_at = now()
                      where slug = $1 returning *";
     TENANT_ANY = "select exists (select from tenants)";
     TOKEN_INSERT = "insert into tokens (id, tenant, name, digest, expires_at) values ($1, $2, $3, $4, $5)
@@ -80,6 +94,10 @@ statements! {
 pub fn new_secret() -> String {
     let random: [u8; 32] = rand::random();
     format!("weir_{}", URL_SAFE_NO_PAD.encode(random))
+}
+
+fn tenant_details(row: &TenantRow) -> Value {
+    json!({ "slug": row.slug, "name": row.name, "status": row.status, "readingsPerSecond": row.readings_per_second })
 }
 
 fn digest(secret: &str) -> Vec<u8> {
@@ -103,7 +121,13 @@ impl Platform {
             return Ok(());
         }
         let tenant = default_tenant()?;
-        sqlx::query(TENANT_INSERT).bind(tenant.as_str()).bind("Default").execute(&mut *transaction).await.map_err(failed)?;
+        sqlx::query(TENANT_INSERT)
+            .bind(tenant.as_str())
+            .bind("Default")
+            .bind(None::<i32>)
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
         sqlx::query(TOKEN_INSERT)
             .bind(Uuid::now_v7())
             .bind(tenant.as_str())
@@ -124,12 +148,17 @@ impl Platform {
         Ok(found.is_some())
     }
 
-    /// Makes a tenant.
-    pub async fn tenant_create(&self, permit: &Permit, slug: &Tenant, name: &str) -> Result<TenantRow> {
+    /// Makes a tenant, named after its slug where no name is given.
+    pub async fn tenant_create(&self, permit: &Permit, slug: &Tenant, change: &TenantChange) -> Result<TenantRow> {
         let mut transaction = self.begin_over_tenants(permit).await?;
-        let row: TenantRow =
-            sqlx::query_as(TENANT_INSERT).bind(slug.as_str()).bind(name).fetch_one(&mut *transaction).await.map_err(failed)?;
-        audit::record(&mut transaction, permit, json!({ "after": { "slug": row.slug, "name": row.name } })).await?;
+        let row: TenantRow = sqlx::query_as(TENANT_INSERT)
+            .bind(slug.as_str())
+            .bind(change.name.as_deref().unwrap_or(slug.as_str()))
+            .bind(change.readings_per_second.flatten())
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        audit::record(&mut transaction, permit, json!({ "after": tenant_details(&row) })).await?;
         transaction.commit().await.map_err(failed)?;
         Ok(row)
     }
@@ -153,23 +182,19 @@ impl Platform {
     }
 
     /// Changes the fields that are given.
-    pub async fn tenant_update(
-        &self,
-        permit: &Permit,
-        slug: &str,
-        name: Option<&str>,
-        status: Option<&str>,
-    ) -> Result<Option<TenantRow>> {
+    pub async fn tenant_update(&self, permit: &Permit, slug: &str, change: &TenantChange) -> Result<Option<TenantRow>> {
         let mut transaction = self.begin_over_tenants(permit).await?;
         let row: Option<TenantRow> = sqlx::query_as(TENANT_UPDATE)
             .bind(slug)
-            .bind(name)
-            .bind(status)
+            .bind(&change.name)
+            .bind(&change.status)
+            .bind(change.readings_per_second.is_some())
+            .bind(change.readings_per_second.flatten())
             .fetch_optional(&mut *transaction)
             .await
             .map_err(failed)?;
         if let Some(row) = &row {
-            audit::record(&mut transaction, permit, json!({ "after": { "name": row.name, "status": row.status } })).await?;
+            audit::record(&mut transaction, permit, json!({ "after": tenant_details(row) })).await?;
         }
         transaction.commit().await.map_err(failed)?;
         Ok(row)

@@ -1,7 +1,7 @@
 //! The platform database: a pool, transactions that say for whom they act, and the class of each SQLSTATE.
 //!
 //! Every public method of this folder takes a [`Permit`] first. The exceptions are migrations, health probes, the look-up of a
-//! credential (which is what a permit begins with), the bootstrap of an empty database, and the writer's list of topics.
+//! credential (which is what a permit begins with), the bootstrap of an empty database, the writer's list of topics, and a tenant's quota.
 //! The pool connects when it is first used, so Weir starts without its database and says what it waits for.
 
 pub mod accounts;
@@ -10,6 +10,7 @@ pub mod catalogue;
 mod code;
 pub mod files;
 mod listen;
+mod quotas;
 pub mod schemas;
 pub mod validators;
 
@@ -21,6 +22,8 @@ use sqlx::{PgPool, Postgres, Transaction};
 use tokio::sync::watch;
 
 use self::catalogue::RulesCache;
+use self::quotas::QuotasCache;
+use self::schemas::KnownAvro;
 use crate::error::{Error, Kind, Result};
 use crate::limits;
 use crate::model::Tenant;
@@ -42,6 +45,8 @@ pub struct Options {
 pub struct Platform {
     pool: PgPool,
     rules: RulesCache,
+    avro: KnownAvro,
+    quotas: QuotasCache,
     changes: watch::Sender<u64>,
 }
 
@@ -63,6 +68,7 @@ pub fn all_statements() -> impl Iterator<Item = (&'static str, &'static str)> {
         catalogue::STATEMENTS,
         code::STATEMENTS,
         files::STATEMENTS,
+        quotas::STATEMENTS,
         schemas::STATEMENTS,
         validators::STATEMENTS,
     ]
@@ -91,7 +97,13 @@ impl Platform {
                 })
             })
             .connect_lazy_with(connect);
-        Ok(Self { pool, rules: RulesCache::default(), changes: watch::channel(0).0 })
+        Ok(Self {
+            pool,
+            rules: RulesCache::default(),
+            avro: KnownAvro::default(),
+            quotas: QuotasCache::default(),
+            changes: watch::channel(0).0,
+        })
     }
 
     /// Brings the tables to this version, under a lock: several replicas may do it at once.
@@ -158,6 +170,8 @@ impl Platform {
     /// Drops what is kept in memory of the catalogue and tells those who wait for changes.
     fn forget(&self) {
         self.rules.clear();
+        self.avro.lock().clear();
+        self.quotas.clear();
         self.changes.send_modify(|count| *count += 1);
     }
 }

@@ -14,7 +14,13 @@ fn registry(server: &MockServer) -> Registry {
 
 async fn answers(server: &MockServer, at: &str, status: u16, body: serde_json::Value, times: u64) {
     let answer = ResponseTemplate::new(status).set_body_json(body);
-    Mock::given(method("GET")).and(path(at)).and(basic_auth("weir", "hunter22")).respond_with(answer).expect(times).mount(server).await;
+    Mock::given(method("GET"))
+        .and(path(at))
+        .and(basic_auth("weir", "hunter22"))
+        .respond_with(answer)
+        .expect(times)
+        .mount(server)
+        .await;
 }
 
 #[tokio::test]

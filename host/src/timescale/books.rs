@@ -27,19 +27,32 @@ statements! {
     POSITION = "select next from writer_offsets where cluster = $1 and consumer_group = $2 and topic = $3 and partition = $4";
     POSITIONS = "select partition, next from writer_offsets \
         where cluster = $1 and consumer_group = $2 and topic = $3 order by partition";
-    ENTER = "insert into batches (id, tenant, origin, cluster, consumer_group, topic, partition, first_offset, next_offset, \
-            rules_revision, policy_revision, subject, request_id, \
-            read, stored, replaced, duplicate, quarantined, skipped, skipped_by, rows) \
-        select b.id, $1, $2, $3, $4, b.topic, b.partition, b.first_offset, b.next_offset, b.rules_revision, $5, $6, $7, \
-            b.read, b.stored, b.replaced, b.duplicate, b.quarantined, b.skipped, b.skipped_by, b.rows \
-        from unnest($8::uuid[], $9::text[], $10::int[], $11::bigint[], $12::bigint[], $13::text[], $14::bigint[], $15::bigint[], \
-            $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[], $20::jsonb[], $21::bigint[]) \
-            as b (id, topic, partition, first_offset, next_offset, rules_revision, read, stored, replaced, duplicate, quarantined, \
-                skipped, skipped_by, rows)";
+    /// The books, and in the same statement the positions of what came from Kafka: a batch has one round trip less to wait for. It
+    /// returns what [`MOVE`] returns.
+    ENTER = "with moved as (\
+            insert into writer_offsets as o (cluster, consumer_group, topic, partition, tenant, previous, next) \
+            select $3, $4, b.topic, b.partition, $1, b.first_offset, b.next_offset \
+            from unnest($9::text[], $10::int[], $11::bigint[], $12::bigint[]) as b (topic, partition, first_offset, next_offset) \
+            where $2 = 'kafka' order by b.partition \
+            on conflict (cluster, consumer_group, topic, partition) do update \
+                set tenant = excluded.tenant, previous = excluded.previous, next = excluded.next, updated_at = now() \
+                where o.next = excluded.previous \
+            returning o.partition), \
+        entered as (\
+            insert into batches (id, tenant, origin, cluster, consumer_group, topic, partition, first_offset, next_offset, \
+                rules_revision, policy_revision, subject, request_id, \
+                read, stored, replaced, duplicate, quarantined, skipped, skipped_by, rows) \
+            select b.id, $1, $2, $3, $4, b.topic, b.partition, b.first_offset, b.next_offset, b.rules_revision, $5, $6, $7, \
+                b.read, b.stored, b.replaced, b.duplicate, b.quarantined, b.skipped, b.skipped_by, b.rows \
+            from unnest($8::uuid[], $9::text[], $10::int[], $11::bigint[], $12::bigint[], $13::text[], $14::bigint[], $15::bigint[], \
+                $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[], $20::jsonb[], $21::bigint[]) \
+                as b (id, topic, partition, first_offset, next_offset, rules_revision, read, stored, replaced, duplicate, quarantined, \
+                    skipped, skipped_by, rows)) \
+        select partition from moved";
 }
 
 /// One row of `batches` in the making.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Book {
     pub(super) id: Uuid,
     topic: String,
@@ -47,23 +60,25 @@ pub(super) struct Book {
     rules_revision: String,
     counts: Counts,
     skipped_by: BTreeMap<String, u64>,
+    /// Rows that were written.
+    rows: u64,
 }
 
 /// The books of a transaction: one per partition from Kafka, one per part (topic) by HTTP.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Books {
     pub(super) books: Vec<Book>,
     /// Which book each reading stands in, counted through all parts.
-    pub(super) of_reading: Vec<usize>,
+    pub(super) of_reading: Vec<u32>,
 }
 
 impl Books {
     /// Opens the books and says which reading goes into which.
-    pub(super) fn open(parts: &[Part<'_>], origin: &Origin) -> Result<Self, WriteError> {
+    pub(super) fn open(parts: &[Part], origin: &Origin) -> Result<Self, WriteError> {
         match origin {
             Origin::Http => {
                 let books = parts.iter().map(|part| Book::new(part.batch.topic().map_or("", |t| t), None, &part.rules.revision));
-                let of_reading = parts.iter().enumerate().flat_map(|(at, part)| vec![at; part.batch.readings().len()]);
+                let of_reading = parts.iter().zip(0..).flat_map(|(part, at)| vec![at; part.batch.readings().len()]);
                 Ok(Self { books: books.collect(), of_reading: of_reading.collect() })
             }
             Origin::Kafka { log, ranges } => {
@@ -72,21 +87,31 @@ impl Books {
                 let revision = revisions.join(",");
                 let books = ranges.iter().map(|range| Book::new(&log.topic, Some(*range), &revision)).collect();
                 let readings = parts.iter().flat_map(|part| part.batch.readings());
-                let of_reading = readings.map(|reading| covering(ranges, &reading.source)).collect::<Option<Vec<usize>>>();
-                let of_reading = of_reading.ok_or_else(|| {
-                    WriteError::Standing(sqlx::Error::Protocol("a reading lies outside the offsets of its batch".to_owned()))
-                })?;
+                let of_reading = readings.map(|reading| covering(ranges, &reading.source)).collect::<Option<Vec<u32>>>();
+                let of_reading = of_reading.ok_or_else(|| outside("a reading lies outside the offsets of its batch"))?;
                 Ok(Self { books, of_reading })
             }
         }
     }
 
+    /// Takes over where the partitions stand by now: the batch before may have been stored since the books were opened.
+    pub(super) fn position(&mut self, origin: &Origin) -> Result<(), WriteError> {
+        let Origin::Kafka { ranges, .. } = origin else { return Ok(()) };
+        for (book, range) in self.books.iter_mut().zip(ranges) {
+            match &mut book.range {
+                Some(known) if known.partition == range.partition && known.next == range.next => *known = *range,
+                _ => return Err(outside("a batch is to be stored with the offsets of another")),
+            }
+        }
+        if self.books.len() == ranges.len() { Ok(()) } else { Err(outside("a batch has offsets of more partitions than it had")) }
+    }
+
     /// Enters what became of every reading.
-    pub(super) fn settle(&mut self, parts: &[Part<'_>], outcome: &Outcome) -> Ledger {
+    pub(super) fn settle(&mut self, parts: &[Part], outcome: &Outcome) -> Ledger {
         let mut ledger = Ledger::default();
-        let fates = parts.iter().flat_map(|part| part.fates);
+        let fates = parts.iter().flat_map(|part| &part.fates);
         for (reading, (fate, book)) in fates.zip(&self.of_reading).enumerate() {
-            let book = &mut self.books[*book];
+            let book = &mut self.books[*book as usize];
             book.counts.read += 1;
             match fate {
                 Fate::Store(_) if outcome.is_duplicate(reading) => book.counts.duplicate += 1,
@@ -104,7 +129,8 @@ impl Books {
                 ledger.refusals.push((u32::try_from(reading).unwrap_or(u32::MAX), refusal.clone()));
             }
         }
-        for book in &self.books {
+        for (book, rows) in self.books.iter_mut().zip(&outcome.rows) {
+            book.rows = *rows;
             ledger.batches.push(book.id);
             ledger.counts.add(&book.counts);
             for (name, count) in &book.skipped_by {
@@ -114,21 +140,15 @@ impl Books {
         ledger
     }
 
-    /// Writes the rows of `batches`.
-    pub(super) async fn enter(
-        &self,
-        connection: &mut PgConnection,
-        permit: &Permit,
-        origin: &Origin,
-        rows: &[u64],
-    ) -> Result<(), sqlx::Error> {
+    /// Writes the rows of `batches`, and moves the positions.
+    pub(super) async fn enter(&self, connection: &mut PgConnection, permit: &Permit, origin: &Origin) -> Result<(), WriteError> {
         let log = match origin {
             Origin::Http => None,
             Origin::Kafka { log, .. } => Some(log),
         };
         let ranges = || self.books.iter().map(|book| book.range);
         let count = |of: fn(&Counts) -> u64| self.books.iter().map(|book| of(&book.counts).cast_signed()).collect::<Vec<i64>>();
-        sqlx::query(ENTER)
+        let moved: Vec<i32> = sqlx::query_scalar(ENTER)
             .bind(permit.tenant().as_str())
             .bind(if log.is_some() { "kafka" } else { "http" })
             .bind(log.map(|log| &*log.cluster))
@@ -149,11 +169,19 @@ impl Books {
             .bind(count(|counts| counts.quarantined))
             .bind(count(|counts| counts.skipped))
             .bind(self.books.iter().map(|book| Json(&book.skipped_by)).collect::<Vec<_>>())
-            .bind(rows.iter().map(|rows| rows.cast_signed()).collect::<Vec<i64>>())
-            .execute(connection)
-            .await
-            .map(drop)
+            .bind(self.books.iter().map(|book| book.rows.cast_signed()).collect::<Vec<i64>>())
+            .fetch_all(&mut *connection)
+            .await?;
+        let fenced = ranges().flatten().find(|range| !moved.contains(&range.partition));
+        match (log, fenced) {
+            (Some(log), Some(fenced)) => Err(fence(connection, log, fenced).await?),
+            _ => Ok(()),
+        }
     }
+}
+
+fn outside(what: &str) -> WriteError {
+    WriteError::Standing(sqlx::Error::Protocol(what.to_owned()))
 }
 
 impl Book {
@@ -165,42 +193,28 @@ impl Book {
             rules_revision: rules_revision.to_owned(),
             counts: Counts::default(),
             skipped_by: BTreeMap::new(),
+            rows: 0,
         }
     }
 }
 
 /// The range that a reading lies in.
-fn covering(ranges: &[OffsetRange], source: &Source) -> Option<usize> {
+fn covering(ranges: &[OffsetRange], source: &Source) -> Option<u32> {
     let Source::Kafka { partition, offset, .. } = source else { return None };
-    ranges.iter().position(|range| range.partition == *partition && (range.expected..range.next).contains(offset))
+    let at = ranges.iter().position(|range| range.partition == *partition && (range.expected..range.next).contains(offset))?;
+    u32::try_from(at).ok()
 }
 
-/// Moves the positions of all partitions, or says which one stands elsewhere.
-pub(super) async fn advance(
-    connection: &mut PgConnection,
-    permit: &Permit,
-    log: &Log,
-    ranges: &[OffsetRange],
-) -> Result<(), WriteError> {
-    let moved: Vec<i32> = sqlx::query_scalar(MOVE)
-        .bind(&*log.cluster)
-        .bind(&*log.group)
-        .bind(&*log.topic)
-        .bind(permit.tenant().as_str())
-        .bind(ranges.iter().map(|range| range.partition).collect::<Vec<_>>())
-        .bind(ranges.iter().map(|range| range.expected).collect::<Vec<_>>())
-        .bind(ranges.iter().map(|range| range.next).collect::<Vec<_>>())
-        .fetch_all(&mut *connection)
-        .await?;
-    let Some(fenced) = ranges.iter().find(|range| !moved.contains(&range.partition)) else { return Ok(()) };
+/// Where the partition stands that did not move.
+async fn fence(connection: &mut PgConnection, log: &Log, range: OffsetRange) -> Result<WriteError, sqlx::Error> {
     let stored: Option<i64> = sqlx::query_scalar(POSITION)
         .bind(&*log.cluster)
         .bind(&*log.group)
         .bind(&*log.topic)
-        .bind(fenced.partition)
+        .bind(range.partition)
         .fetch_optional(connection)
         .await?;
-    Err(WriteError::Fenced { partition: fenced.partition, expected: fenced.expected, stored })
+    Ok(WriteError::Fenced { partition: range.partition, expected: range.expected, stored })
 }
 
 impl Timescale {
@@ -218,6 +232,20 @@ impl Timescale {
     /// Moves a position without rows; fails where it stands elsewhere by now.
     pub async fn position_move(&self, permit: &Permit, log: &Log, range: OffsetRange) -> Result<()> {
         let mut connection = self.lanes.acquire().await.map_err(away)?;
-        Ok(advance(&mut connection, permit, log, &[range]).await?)
+        let moved: Vec<i32> = sqlx::query_scalar(MOVE)
+            .bind(&*log.cluster)
+            .bind(&*log.group)
+            .bind(&*log.topic)
+            .bind(permit.tenant().as_str())
+            .bind([range.partition])
+            .bind([range.expected])
+            .bind([range.next])
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(away)?;
+        if moved.is_empty() {
+            return Err(fence(&mut connection, log, range).await.map_err(away)?.into());
+        }
+        Ok(())
     }
 }

@@ -70,7 +70,7 @@ impl Timescale {
     }
 
     /// Sees to it that plain PostgreSQL has a partition for each of these times. Where it cannot be made, the default one takes the rows.
-    pub(super) async fn prepare_partitions(&self, pool: &PgPool, lines: &[Lines<'_>]) -> Result<(), WriteError> {
+    pub(super) async fn prepare_partitions(&self, pool: &PgPool, lines: &[Lines]) -> Result<(), WriteError> {
         if self.found_edition(pool).await? != Edition::None {
             return Ok(());
         }

@@ -24,10 +24,12 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
 pub use edition::Edition;
+pub use lines::Part;
 pub use quarantine::{Kept, KeptFilter};
 
 pub use read::{Filter, Latest, Order, Page, Place, StoredReading, StoredSensor, StoredValue};
 pub use sqlstate::WriteError;
+pub use write::Prepared;
 
 use crate::error::{Error, Result};
 use crate::limits;
@@ -46,6 +48,10 @@ statements! {
     EXAMINE = "select current_setting('server_version'), current_user::text, has_schema_privilege('public', 'create'), \
         to_regclass('readings') is not null, \
         (select default_version from pg_available_extensions where name = 'timescaledb')";
+    /// What is acknowledged is on disk, whatever the server's default. Stricter settings are kept.
+    DURABLE = "select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'";
+    /// Without effect where the edition or the version does not have it.
+    DIRECT_COMPRESS = "select set_config(name, 'on', false) from pg_settings where name = 'timescaledb.enable_direct_compress_copy'";
 }
 
 /// Every statement that this store sends, by name.
@@ -60,6 +66,8 @@ pub struct Options {
     pub connections: u32,
     /// Connections for batches from Kafka, kept apart so that requests cannot starve the writer, nor it them.
     pub lanes: usize,
+    /// Whether COPY goes straight into the columnstore, where the database can.
+    pub direct_compress: bool,
 }
 
 /// The store of readings.
@@ -69,6 +77,7 @@ pub struct Timescale {
     lanes: PgPool,
     series: series::Dictionary,
     edition: edition::Found,
+    merging: write::Merging,
 }
 
 impl Timescale {
@@ -89,30 +98,29 @@ impl Timescale {
                 ("tcp_keepalives_interval", "5".to_owned()),
                 ("tcp_keepalives_count", "3".to_owned()),
             ]);
-        let pool = |connections: u32| {
+        let pool = |connections: u32, direct_compress: bool| {
             PgPoolOptions::new()
                 .max_connections(connections.max(1))
                 .acquire_timeout(limits::ACQUIRE_TIME)
                 // It costs a round trip for every statement; a read on a dead connection is tried again instead.
                 .test_before_acquire(false)
-                .after_connect(|connection, _| {
+                .after_connect(move |connection, _| {
                     Box::pin(async move {
-                        // What is acknowledged is on disk, whatever the server's default. Stricter settings are kept.
-                        sqlx::query(
-                            "select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'",
-                        )
-                        .execute(connection)
-                        .await
-                        .map(drop)
+                        sqlx::query(DURABLE).execute(&mut *connection).await?;
+                        if direct_compress {
+                            sqlx::query(DIRECT_COMPRESS).execute(connection).await?;
+                        }
+                        Ok(())
                     })
                 })
                 .connect_lazy_with(connect.clone())
         };
         Ok(Self {
-            requests: pool(options.connections),
-            lanes: pool(u32::try_from(options.lanes).unwrap_or(u32::MAX)),
+            requests: pool(options.connections, false),
+            lanes: pool(u32::try_from(options.lanes).unwrap_or(u32::MAX), options.direct_compress),
             series: series::Dictionary::new(limits::SERIES_CACHED),
             edition: edition::Found::default(),
+            merging: write::Merging::default(),
         })
     }
 

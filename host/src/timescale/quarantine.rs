@@ -85,7 +85,7 @@ pub struct KeptFilter {
 pub(super) async fn keep(
     connection: &mut PgConnection,
     permit: &Permit,
-    parts: &[Part<'_>],
+    parts: &[Part],
     books: &Books,
 ) -> Result<(), sqlx::Error> {
     let kept = collect(parts, books);
@@ -140,12 +140,12 @@ impl<'a> Aside<'a> {
     }
 }
 
-fn collect<'a>(parts: &[Part<'a>], books: &Books) -> Vec<Aside<'a>> {
+fn collect<'a>(parts: &'a [Part], books: &Books) -> Vec<Aside<'a>> {
     let mut kept = Vec::new();
     let mut number = 0;
     for part in parts {
         let mut within = (None, 0);
-        for (reading, fate) in part.batch.readings().iter().zip(part.fates) {
+        for (reading, fate) in part.batch.readings().iter().zip(&part.fates) {
             // The readings of one message follow each other.
             let message = match &reading.source {
                 Source::Http { index } => {
@@ -159,7 +159,7 @@ fn collect<'a>(parts: &[Part<'a>], books: &Books) -> Vec<Aside<'a>> {
             }
             if let Fate::Quarantine(refusal) = fate {
                 kept.push(Aside {
-                    batch: books.books[books.of_reading[number]].id,
+                    batch: books.books[books.of_reading[number] as usize].id,
                     topic: part.batch.topic().map_or("", |topic| topic),
                     source: &reading.source,
                     index: within.1,

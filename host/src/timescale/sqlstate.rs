@@ -50,6 +50,11 @@ impl WriteError {
         }
     }
 
+    /// True where the unique index objects to a row that is there already.
+    pub(super) fn is_duplicate_row(&self) -> bool {
+        matches!(self, Self::Standing(error) if sqlstate(error).as_deref() == Some(UNIQUE_VIOLATION))
+    }
+
     /// Something of the batch itself that Weir sees to be wrong before the database does.
     pub(super) fn poison(reason: &str) -> Self {
         Self::Poison { sqlstate: "22000".into(), reason: reason.to_owned() }

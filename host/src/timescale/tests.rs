@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::batch::{Batch, BatchBuilder, Fate, Quality, Reading, Refusal, Refuser, Row, Source, Value, Verdict};
-use crate::ledger::{Counts, Log, OffsetRange, Origin};
+use crate::ledger::{Counts, Ledger, Log, OffsetRange, Origin};
 use crate::model::{ErrorStrategy, Tenant, WriteMode};
 use crate::policy::Permit;
 use crate::rules::Rules;
@@ -40,11 +40,27 @@ async fn stores() -> Vec<Timescale> {
     let apache = url.rsplit_once('/').map(|(server, _)| format!("{server}/{name}_apache")).unwrap();
     let mut stores = Vec::new();
     for url in [apache, format!("postgres://weir_plain:weir@{server}/{name}_none")] {
-        let store = Timescale::connect(&Options { url, connections: 8, lanes: 4 }).unwrap();
+        let store = Timescale::connect(&Options { url, connections: 8, lanes: 4, direct_compress: true }).unwrap();
         store.migrate().await.unwrap();
         stores.push(store);
     }
     stores
+}
+
+impl Timescale {
+    /// Stores one batch at once.
+    async fn write(
+        &self,
+        permit: &Permit,
+        rules: &Rules,
+        batch: &Batch,
+        fates: &[Fate],
+        origin: &Origin,
+    ) -> Result<Ledger, WriteError> {
+        let part = Part { rules: Arc::new(rules.clone()), batch: batch.clone(), fates: fates.to_vec() };
+        let prepared = self.prepare(permit, vec![part], origin).await?;
+        self.store(permit, &prepared, origin).await
+    }
 }
 
 fn log() -> Log {

@@ -1,26 +1,27 @@
-//! A batch on its way to the disk: positions, rows, quarantine and books, in one transaction.
+//! A batch on its way to the disk: rows, quarantine, books and positions, in one transaction.
 //!
-//! The positions are moved first: another writer of the same partition then waits at the first statement, and finds itself fenced
-//! before it has copied a row. Rows go by COPY; only where the unique index objects are they merged, by `insert … on conflict`.
+//! What can be done before the transaction is: [`Timescale::prepare`] finds the series, sorts the rows and encodes them, so that the
+//! database waits for nothing while [`Timescale::store`] holds a connection. Rows go by COPY; only where the unique index objects are
+//! they merged, by `insert … on conflict`. The positions are moved last, with the books: of two writers of a partition the second one
+//! waits there for the first, finds itself fenced, and what it has copied is rolled back.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use sqlx::pool::PoolConnection;
 use sqlx::{Executor as _, PgConnection, PgPool, Postgres, Row as _};
 use uuid::Uuid;
 
-use super::books::{self, Books};
+use super::books::Books;
 use super::lines::{self, Answer, Before, Line, Lines, Outcome, Part};
-use super::sqlstate::{UNIQUE_VIOLATION, WriteError, sqlstate};
+use super::sqlstate::WriteError;
 use super::{Timescale, alive, copy, quarantine, statements};
-use crate::batch::{Batch, Fate};
 use crate::ledger::{Ledger, Origin};
 use crate::limits;
-use crate::model::WriteMode;
+use crate::model::{Conflict, Tenant};
 use crate::policy::Permit;
-use crate::rules::Rules;
 
 statements! {
     /// The rows that are there already. `offset 0` keeps it one look into the index for each row, whatever the planner thinks of arrays;
@@ -39,7 +40,7 @@ statements! {
             batch_id = excluded.batch_id \
             where (r.value, r.text, r.quality) is distinct from (excluded.value, excluded.text, excluded.quality) \
         returning series_id, time";
-    APPEND = "insert into readings (time, series_id, value, text, quality, batch_id) \
+    KEEP_FIRST = "insert into readings (time, series_id, value, text, quality, batch_id) \
         select i.time, i.series_id, i.value, i.text, i.quality, i.batch_id \
         from unnest($1::timestamptz[], $2::bigint[], $3::float8[], $4::text[], $5::int2[], $6::uuid[]) \
             as i (time, series_id, value, text, quality, batch_id) \
@@ -48,68 +49,94 @@ statements! {
         returning series_id, time";
 }
 
-/// Rows below which a merge costs fewer round trips than a COPY with its savepoint.
+/// Rows below which a merge costs fewer round trips than a COPY that may fail.
 const COPY_LEAST: usize = 32;
 
+/// Batches of one tenant, ready to be stored.
+#[derive(Debug)]
+pub struct Prepared {
+    parts: Vec<Part>,
+    books: Books,
+    lines: [Lines; 2],
+    /// The rows as COPY has them; empty where they will be merged.
+    copies: [Vec<u8>; 2],
+}
+
+impl Prepared {
+    /// The batches.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+}
+
 impl Timescale {
-    /// Stores one batch. See [`Timescale::write_all`].
-    pub async fn write(
-        &self,
-        permit: &Permit,
-        rules: &Rules,
-        batch: &Batch,
-        fates: &[Fate],
-        origin: &Origin,
-    ) -> Result<Ledger, WriteError> {
-        self.store(permit, &[Part { rules, batch, fates }], origin).await
-    }
-
-    /// Stores several batches of one tenant in one transaction: their rows, what is kept aside, the books, and from Kafka the positions.
+    /// Makes batches ready to be stored in one transaction: their rows, what is kept aside, the books, and from Kafka the positions.
     ///
-    /// In the ledger's refusals readings are counted through all parts, in their order. After an error nothing is stored; see
-    /// [`WriteError`] for what each means.
-    pub async fn write_all(
-        &self,
-        permit: &Permit,
-        parts: &[(Arc<Rules>, Batch, Vec<Fate>)],
-        origin: &Origin,
-    ) -> Result<Ledger, WriteError> {
-        let parts: Vec<Part<'_>> = parts.iter().map(|(rules, batch, fates)| Part { rules, batch, fates }).collect();
-        self.store(permit, &parts, origin).await
-    }
-
-    async fn store(&self, permit: &Permit, parts: &[Part<'_>], origin: &Origin) -> Result<Ledger, WriteError> {
+    /// New series are made at this point; nothing else is written. It works on a thread of its own where that takes long.
+    pub async fn prepare(&self, permit: &Permit, parts: Vec<Part>, origin: &Origin) -> Result<Prepared, WriteError> {
         if parts.iter().any(|part| part.batch.readings().len() != part.fates.len()) {
             return Err(WriteError::Standing(sqlx::Error::Protocol("readings and fates differ in number".to_owned())));
         }
+        let pool = self.pool_for(origin);
+        let (ids, rows) = {
+            let wanted = lines::wanted(&parts);
+            (self.series.resolve(pool, permit.tenant(), &wanted.names).await?, wanted.rows)
+        };
+        let merges = self.merging.is_due(permit.tenant(), &parts);
+        let origin = origin.clone();
+        let prepare = move || -> Result<Prepared, WriteError> {
+            let books = Books::open(&parts, &origin)?;
+            let lines = lines::gather(&parts, &rows, &ids, &books.of_reading)?;
+            let batches: Vec<Uuid> = books.books.iter().map(|book| book.id).collect();
+            let copies = std::array::from_fn(|at| match &lines[at] {
+                lines if merges || lines.len() < COPY_LEAST => Vec::new(),
+                lines => copy::encode(&parts, lines.chosen(), &batches),
+            });
+            Ok(Prepared { parts, books, lines, copies })
+        };
+        let prepared = tokio::task::spawn_blocking(prepare);
+        let prepared = prepared.await.map_err(|died| WriteError::Standing(sqlx::Error::Protocol(died.to_string())))??;
+        self.prepare_partitions(pool, &prepared.lines).await?;
+        Ok(prepared)
+    }
+
+    /// Stores what was prepared. Of Kafka's origin, `expected` may have moved on since; everything else is as it was then.
+    ///
+    /// In the ledger's refusals readings are counted through all parts, in their order. After an error nothing is stored; see
+    /// [`WriteError`] for what each means. The same may be stored again afterwards.
+    pub async fn store(&self, permit: &Permit, prepared: &Prepared, origin: &Origin) -> Result<Ledger, WriteError> {
         // The server's own bounds come first; this is for a server that says nothing any more. Dropping the future closes the connection.
-        match tokio::time::timeout(limits::STORE_TIME, self.store_patiently(permit, parts, origin)).await {
+        match tokio::time::timeout(limits::STORE_TIME, self.store_patiently(permit, prepared, origin)).await {
             Ok(stored) => stored,
             Err(late) => Err(WriteError::Transient(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, late)))),
         }
     }
 
-    async fn store_patiently(&self, permit: &Permit, parts: &[Part<'_>], origin: &Origin) -> Result<Ledger, WriteError> {
-        let pool = match origin {
+    async fn store_patiently(&self, permit: &Permit, prepared: &Prepared, origin: &Origin) -> Result<Ledger, WriteError> {
+        let mut copies = true;
+        loop {
+            let mut transaction = Transaction::begin(self.pool_for(origin)).await?;
+            match transact(transaction.connection()?, permit, prepared, origin, copies).await {
+                Ok(ledger) => {
+                    transaction.commit().await?;
+                    return Ok(ledger);
+                }
+                Err(error) => {
+                    transaction.rollback(&error).await;
+                    if !copies || !error.is_duplicate_row() {
+                        return Err(error);
+                    }
+                    copies = false;
+                    self.merging.learn(permit.tenant(), &prepared.parts);
+                }
+            }
+        }
+    }
+
+    fn pool_for(&self, origin: &Origin) -> &PgPool {
+        match origin {
             Origin::Http => &self.requests,
             Origin::Kafka { .. } => &self.lanes,
-        };
-        let mut books = Books::open(parts, origin)?;
-        let wanted = lines::wanted(parts);
-        let ids = self.series.resolve(pool, permit.tenant(), &wanted.names).await?;
-        let lines = lines::gather(parts, &wanted, &ids, &books.of_reading)?;
-        self.prepare_partitions(pool, &lines).await?;
-
-        let mut transaction = Transaction::begin(pool).await?;
-        match transact(transaction.connection()?, permit, parts, origin, &mut books, &lines).await {
-            Ok(ledger) => {
-                transaction.commit().await?;
-                Ok(ledger)
-            }
-            Err(error) => {
-                transaction.rollback(&error).await;
-                Err(error)
-            }
         }
     }
 }
@@ -118,24 +145,66 @@ impl Timescale {
 async fn transact(
     connection: &mut PgConnection,
     permit: &Permit,
-    parts: &[Part<'_>],
+    prepared: &Prepared,
     origin: &Origin,
-    books: &mut Books,
-    lines: &[Lines<'_>],
+    copies: bool,
 ) -> Result<Ledger, WriteError> {
-    if let Origin::Kafka { log, ranges } = origin {
-        books::advance(connection, permit, log, ranges).await?;
+    let Prepared { parts, books, lines, copies: encoded } = prepared;
+    let mut books = books.clone();
+    books.position(origin)?;
+    let mut outcome = Outcome::new(books.of_reading.len(), books.books.len());
+    let batches: Vec<Uuid> = books.books.iter().map(|book| book.id).collect();
+    for at in 0..lines.len() {
+        let (lines, encoded) = (&lines[at], &encoded[at]);
+        let answer = if lines.len() == 0 || (copies && !encoded.is_empty()) {
+            copy_in(connection, encoded).await?
+        } else {
+            merge(connection, parts, lines, &batches).await?
+        };
+        lines.judge(parts, &answer, &mut outcome);
     }
-    let ids: Vec<Uuid> = books.books.iter().map(|book| book.id).collect();
-    let mut outcome = Outcome::new(books.of_reading.len(), ids.len());
-    for lines in lines {
-        let answer = put(connection, lines, &ids).await?;
-        lines.judge(&answer, &mut outcome);
-    }
-    quarantine::keep(connection, permit, parts, books).await?;
+    quarantine::keep(connection, permit, parts, &books).await?;
     let ledger = books.settle(parts, &outcome);
-    books.enter(connection, permit, origin, &outcome.rows).await?;
+    books.enter(connection, permit, origin).await?;
     Ok(ledger)
+}
+
+/// Which topics' batches met rows that were there already, and for how many more they are merged without trying COPY first: a COPY
+/// that fails is done in vain, and where one met a duplicate (a replay, a correction, a device that sends twice) the next does too.
+#[derive(Debug, Default)]
+pub(super) struct Merging(Mutex<HashMap<TopicOf, u8>>);
+
+/// A tenant's topic, or its readings without one.
+type TopicOf = (Tenant, Option<Arc<str>>);
+
+/// Batches that are merged after one that met a duplicate. A merge of new rows takes about twice as long as their COPY, and a COPY in
+/// vain half a COPY on the average, so this is soon paid off either way.
+const MERGES: u8 = 4;
+
+impl Merging {
+    fn is_due(&self, tenant: &Tenant, parts: &[Part]) -> bool {
+        let mut known = self.0.lock();
+        let Some(topic) = parts.first().map(|part| part.batch.topic().cloned()) else { return false };
+        let key = (tenant.clone(), topic);
+        match known.get_mut(&key) {
+            None => false,
+            Some(0) => known.remove(&key).is_some_and(|_| false),
+            Some(left) => {
+                *left -= 1;
+                true
+            }
+        }
+    }
+
+    fn learn(&self, tenant: &Tenant, parts: &[Part]) {
+        let mut known = self.0.lock();
+        if known.len() >= limits::RULES_CACHED {
+            known.clear();
+        }
+        if let Some(part) = parts.first() {
+            known.insert((tenant.clone(), part.batch.topic().cloned()), MERGES);
+        }
+    }
 }
 
 /// A transaction on a connection of its own, which is closed rather than given back where its state is not known.
@@ -189,45 +258,30 @@ impl Drop for Transaction {
     }
 }
 
-/// Gives the database the chosen rows.
-async fn put(connection: &mut PgConnection, lines: &Lines<'_>, batches: &[Uuid]) -> Result<Answer, WriteError> {
-    match lines.chosen().len() {
-        0 => return Ok(Answer::AllNew),
-        1..COPY_LEAST => return merge(connection, lines, batches).await,
-        _ => {}
+async fn copy_in(connection: &mut PgConnection, rows: &[u8]) -> Result<Answer, sqlx::Error> {
+    if !rows.is_empty() {
+        let mut copy = connection.copy_in_raw(copy::COPY).await?;
+        copy.send(rows).await?;
+        copy.finish().await?;
     }
-    connection.execute("savepoint rows").await?;
-    match copy_in(connection, &copy::encode(lines.chosen(), batches)).await {
-        Ok(()) => Ok(Answer::AllNew),
-        Err(error) if sqlstate(&error).as_deref() == Some(UNIQUE_VIOLATION) => {
-            connection.execute("rollback to savepoint rows").await?;
-            merge(connection, lines, batches).await
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-async fn copy_in(connection: &mut PgConnection, rows: &[u8]) -> Result<(), sqlx::Error> {
-    let mut copy = connection.copy_in_raw(copy::COPY).await?;
-    copy.send(rows).await?;
-    copy.finish().await.map(drop)
+    Ok(Answer::AllNew)
 }
 
 /// Writes what differs from what is there.
-async fn merge(connection: &mut PgConnection, lines: &Lines<'_>, batches: &[Uuid]) -> Result<Answer, WriteError> {
+async fn merge(connection: &mut PgConnection, parts: &[Part], lines: &Lines, batches: &[Uuid]) -> Result<Answer, WriteError> {
     let times = lines.chosen().map(time).collect::<Result<Vec<DateTime<Utc>>, WriteError>>()?;
     let series: Vec<i64> = lines.chosen().map(|line| line.series).collect();
-    let (sql, before) = match lines.mode() {
-        WriteMode::Upsert => (UPSERT, before(connection, &series, &times).await?),
-        WriteMode::Append => (APPEND, HashMap::new()),
+    let (sql, before) = match lines.keeps() {
+        Conflict::KeepLast => (UPSERT, before(connection, &series, &times).await?),
+        Conflict::KeepFirst => (KEEP_FIRST, HashMap::new()),
     };
     let rows = sqlx::query(sql)
         .bind(&times)
         .bind(&series)
-        .bind(lines.chosen().map(|line| line.value).collect::<Vec<_>>())
-        .bind(lines.chosen().map(|line| line.text).collect::<Vec<_>>())
+        .bind(lines.chosen().map(Line::value).collect::<Vec<_>>())
+        .bind(lines.chosen().map(|line| line.text(parts)).collect::<Vec<_>>())
         .bind(lines.chosen().map(|line| line.quality).collect::<Vec<_>>())
-        .bind(lines.chosen().map(|line| batches[line.batch]).collect::<Vec<_>>())
+        .bind(lines.chosen().map(|line| batches[line.batch as usize]).collect::<Vec<_>>())
         .fetch_all(connection)
         .await?;
     let mut written = vec![false; series.len()];
@@ -261,6 +315,6 @@ async fn before(
         .collect()
 }
 
-fn time(line: &Line<'_>) -> Result<DateTime<Utc>, WriteError> {
+fn time(line: &Line) -> Result<DateTime<Utc>, WriteError> {
     DateTime::from_timestamp_micros(line.time).ok_or_else(|| WriteError::poison("a time lies outside what can be stored"))
 }

@@ -3,19 +3,20 @@
 //! An epoch is the answer to "does this message still count?": whoever positions, holds or loses a partition ends its epoch, and
 //! what a lane still has of it is dropped without harm, since it will be read again from the stored position.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use parking_lot::Mutex;
 
-use crate::kafka::{Message, Partition};
-use crate::ledger::Log;
-use crate::model::Tenant;
+use super::lanes::Name;
+use super::part::Span;
+use crate::kafka::{Partition, Run};
+use crate::ledger::{Log, OffsetRange};
 
 #[derive(Debug)]
 struct Place {
     /// 0 while the partition is held.
     epoch: u64,
-    tenant: Tenant,
+    lane: Name,
     log: Log,
     /// The stored position.
     next: i64,
@@ -31,20 +32,12 @@ pub(super) struct Places {
     held: Mutex<HashMap<Partition, String>>,
 }
 
-/// What a lane needs to store what it has of a partition.
-#[derive(Clone, Debug)]
-pub(super) struct Standing {
-    pub(super) tenant: Tenant,
-    pub(super) log: Log,
-    pub(super) next: i64,
-}
-
 impl Places {
-    pub(super) fn begin(&self, partition: Partition, tenant: Tenant, log: Log, epoch: u64, next: i64) {
+    pub(super) fn begin(&self, partition: Partition, lane: Name, log: Log, epoch: u64, next: i64) {
         self.held.lock().remove(&partition);
         let mut places = self.places.lock();
         let end = places.get(&partition).and_then(|place| place.end);
-        places.insert(partition, Place { epoch, tenant, log, next, end });
+        places.insert(partition, Place { epoch, lane, log, next, end });
     }
 
     pub(super) fn remove(&self, partition: &Partition) {
@@ -55,6 +48,15 @@ impl Places {
     /// True while the partition is this replica's.
     pub(super) fn has(&self, partition: &Partition) -> bool {
         self.places.lock().contains_key(partition)
+    }
+
+    pub(super) fn partitions(&self) -> Vec<Partition> {
+        self.places.lock().keys().cloned().collect()
+    }
+
+    /// The lanes that partitions are in.
+    pub(super) fn lanes(&self) -> HashSet<Name> {
+        self.places.lock().values().map(|place| place.lane.clone()).collect()
     }
 
     /// Ends the epoch; true where it was not held for this reason already.
@@ -70,23 +72,31 @@ impl Places {
         }
     }
 
-    pub(super) fn counts(&self, message: &Message) -> bool {
-        self.places.lock().get(&message.partition).is_some_and(|place| place.epoch == message.epoch)
+    pub(super) fn counts(&self, run: &Run) -> bool {
+        self.places.lock().get(&run.partition).is_some_and(|place| place.epoch == run.epoch)
     }
 
-    pub(super) fn standing(&self, partition: &Partition) -> Option<Standing> {
+    /// The log of these spans and what they cover: from the stored position to behind their last message. `None` where one of them does
+    /// not count any more.
+    pub(super) fn ranges(&self, spans: &[Span]) -> Option<(Log, Vec<OffsetRange>)> {
         let places = self.places.lock();
-        let place = places.get(partition)?;
-        Some(Standing { tenant: place.tenant.clone(), log: place.log.clone(), next: place.next })
+        let mut log = None;
+        let mut ranges = Vec::with_capacity(spans.len());
+        for span in spans {
+            let place = places.get(&span.partition).filter(|place| place.epoch == span.epoch)?;
+            log.get_or_insert_with(|| place.log.clone());
+            ranges.push(OffsetRange { partition: span.partition.number, expected: place.next, next: span.next });
+        }
+        Some((log?, ranges))
     }
 
-    /// Everything before `next` is stored, if the epoch is still this one.
-    pub(super) fn advance(&self, partition: &Partition, epoch: u64, next: i64) {
-        if let Some(place) = self.places.lock().get_mut(partition)
-            && place.epoch == epoch
+    /// Everything of the span is stored, if its epoch is still this one.
+    pub(super) fn advance(&self, span: &Span) {
+        if let Some(place) = self.places.lock().get_mut(&span.partition)
+            && place.epoch == span.epoch
         {
-            place.next = next;
-            place.end = place.end.map(|end| end.max(next));
+            place.next = span.next;
+            place.end = place.end.map(|end| end.max(span.next));
         }
     }
 
@@ -103,6 +113,12 @@ impl Places {
 
     pub(super) fn of_topic(&self, topic: &str) -> Vec<Partition> {
         self.places.lock().keys().filter(|partition| &*partition.topic == topic).cloned().collect()
+    }
+
+    /// Partitions whose readings are mostly late, and which have a lane of their own for that.
+    pub(super) fn late(&self) -> Vec<Partition> {
+        let places = self.places.lock();
+        places.iter().filter(|(_, place)| place.lane.late).map(|(partition, _)| partition.clone()).collect()
     }
 
     pub(super) fn held(&self) -> Vec<Partition> {

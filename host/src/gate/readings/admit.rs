@@ -4,6 +4,7 @@
 //! it: it names subject, request and policy revision.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::batch::{Batch, Fate, Refusal, Refuser, Source, Stopped};
 use crate::error::{Detail, Error, Kind};
@@ -12,7 +13,7 @@ use crate::ledger::{Ledger, Origin};
 use crate::model::{Action, Caller, ErrorStrategy, Resource};
 use crate::policy::Permit;
 use crate::rules::Rules;
-use crate::timescale::WriteError;
+use crate::timescale::{Part, Prepared, WriteError};
 use crate::vitals::ReadingLabels;
 
 /// Why a batch could not be admitted. Whoever sent it still has it.
@@ -39,12 +40,23 @@ impl From<AdmitError> for Error {
     }
 }
 
-/// A batch and what becomes of each of its readings.
-struct Judged {
+/// Batches of one tenant that were judged and made ready for the store, with the permit to store them.
+#[derive(Debug)]
+pub struct Judged {
     permit: Permit,
-    rules: Arc<Rules>,
-    batch: Batch,
-    fates: Vec<Fate>,
+    prepared: Prepared,
+}
+
+impl Judged {
+    /// The batches, with what becomes of each reading.
+    pub fn parts(&self) -> &[Part] {
+        self.prepared.parts()
+    }
+
+    /// The number of readings, refused ones included.
+    pub fn readings(&self) -> u64 {
+        self.parts().iter().map(|part| part.batch.readings().len() as u64).sum()
+    }
 }
 
 /// What became of readings that came together.
@@ -76,26 +88,63 @@ impl Gate {
         origin: &Origin,
         atomic: bool,
     ) -> Result<Admitted, AdmitError> {
-        let mut judged = Vec::with_capacity(batches.len());
-        for batch in batches.into_iter().filter(|batch| !batch.is_empty()) {
-            judged.push(self.judge(caller, batch, origin).await?);
-        }
-        let refusals: Vec<Refused> = judged.iter().flat_map(Judged::refusals).collect();
+        let Some((permit, parts)) = self.judge_all(caller, batches, origin).await? else { return Ok(Admitted::default()) };
+        let refusals: Vec<Refused> = parts.iter().flat_map(refusals).collect();
         if atomic && !refusals.is_empty() {
             return Err(all_or_nothing(&refusals).into());
         }
-        let Some(permit) = judged.first().map(|first| first.permit.clone()) else { return Ok(Admitted::default()) };
-        let parts: Vec<_> = judged.into_iter().map(|one| (one.rules, one.batch, one.fates)).collect();
-        let started = std::time::Instant::now();
-        let ledger = self.timescale.write_all(&permit, &parts, origin).await?;
-        self.vitals.store_seconds.observe(started.elapsed().as_secs_f64());
-        self.count(&permit, origin, &ledger);
+        let prepared = self.timescale.prepare(&permit, parts, origin).await?;
+        let ledger = self.readings_store(&Judged { permit, prepared }, origin).await?;
         Ok(Admitted { ledger, refusals })
     }
 
+    /// Judges a batch and makes it ready for the store, which may be busy with the one before; [`Gate::readings_store`] is the rest of
+    /// the way. `None` where there is nothing in it.
+    pub async fn readings_judge(&self, caller: &Caller, batch: Batch, origin: &Origin) -> Result<Option<Judged>, AdmitError> {
+        let started = Instant::now();
+        let Some((permit, parts)) = self.judge_all(caller, vec![batch], origin).await? else { return Ok(None) };
+        let prepared = self.timescale.prepare(&permit, parts, origin).await?;
+        self.vitals.judge_seconds.observe(started.elapsed().as_secs_f64());
+        Ok(Some(Judged { permit, prepared }))
+    }
+
+    /// Stores what was judged. From Kafka, `origin` says where the partitions stand by now.
+    pub async fn readings_store(&self, judged: &Judged, origin: &Origin) -> Result<Ledger, WriteError> {
+        let started = Instant::now();
+        let ledger = self.timescale.store(&judged.permit, &judged.prepared, origin).await?;
+        self.vitals.store_seconds.observe(started.elapsed().as_secs_f64());
+        self.count(&judged.permit, origin, &ledger);
+        Ok(ledger)
+    }
+
+    async fn judge_all(
+        &self,
+        caller: &Caller,
+        batches: Vec<Batch>,
+        origin: &Origin,
+    ) -> Result<Option<(Permit, Vec<Part>)>, AdmitError> {
+        let mut allowed = Vec::with_capacity(batches.len());
+        for batch in batches.into_iter().filter(|batch| !batch.is_empty()) {
+            allowed.push(self.authorise_batch(caller, batch, origin).await?);
+        }
+        // After the policy, so that who may not write uses nothing up; all at once, so that a request passes whole or not at all. The
+        // writer asks by itself, and waits.
+        if *origin == Origin::Http && !allowed.is_empty() {
+            let readings: usize = allowed.iter().map(|(_, batch)| batch.readings().len()).sum();
+            self.readings_allowed(&caller.tenant, readings as u64).await?;
+        }
+        let mut parts = Vec::with_capacity(allowed.len());
+        let mut first = None;
+        for (permit, batch) in allowed {
+            let (permit, part) = self.judge(permit, batch, origin).await?;
+            first.get_or_insert(permit);
+            parts.push(part);
+        }
+        Ok(first.map(|permit| (permit, parts)))
+    }
+
     /// The straight line of one batch.
-    async fn judge(&self, caller: &Caller, batch: Batch, origin: &Origin) -> Result<Judged, AdmitError> {
-        let (permit, mut batch) = self.authorise_batch(caller, batch, origin).await?;
+    async fn judge(&self, permit: Permit, mut batch: Batch, origin: &Origin) -> Result<(Permit, Part), AdmitError> {
         let topic = batch.topic().cloned();
         let Some(rules) = self.platform.rules_for(&permit, topic.as_deref()).await? else {
             return Self::without_rules(permit, batch, origin);
@@ -107,7 +156,7 @@ impl Gate {
         let batch = self.guest.run(permit.tenant(), &rules.chain, batch).await?;
         let stoppable = matches!(origin, Origin::Kafka { .. });
         let fates = batch.settle(stoppable).map_err(AdmitError::Stopped)?;
-        Ok(Judged { permit, rules, batch, fates })
+        Ok((permit, Part { rules, batch, fates }))
     }
 
     /// Decides about each sensor of the batch, and about its topic. What the policy denies is refused by reading; where nothing is
@@ -146,7 +195,7 @@ impl Gate {
     }
 
     /// A batch of a topic that is not registered: over HTTP its sender is told; what is consumed waits for the topic's rules.
-    fn without_rules(permit: Permit, mut batch: Batch, origin: &Origin) -> Result<Judged, AdmitError> {
+    fn without_rules(permit: Permit, mut batch: Batch, origin: &Origin) -> Result<(Permit, Part), AdmitError> {
         let topic = batch.topic().cloned().unwrap_or_default();
         let reason =
             format!("There is no topic `{topic}`; register it with POST /api/platform/kafka-topics, or leave `topic` out.");
@@ -160,7 +209,7 @@ impl Gate {
             batch.refuse(reading, refusal);
         }
         let fates = batch.settle(false).map_err(AdmitError::Stopped)?;
-        Ok(Judged { permit, rules: Arc::new(Rules::without_topic()), batch, fates })
+        Ok((permit, Part { rules: Arc::new(Rules::without_topic()), batch, fates }))
     }
 
     /// JSON Schema on a thread where it can hold nobody up: 10,000 readings take it milliseconds.
@@ -189,19 +238,17 @@ impl Gate {
     }
 }
 
-impl Judged {
-    fn refusals(&self) -> impl Iterator<Item = Refused> {
-        let fates = self.fates.iter().zip(self.batch.readings()).zip(0u64..);
-        fates.filter_map(|((fate, reading), place)| {
-            let (refusal, quarantined) = match fate {
-                Fate::Store(_) => return None,
-                Fate::Quarantine(refusal) => (refusal, true),
-                Fate::Reject(refusal) => (refusal, false),
-            };
-            let index = if let Source::Http { index } = reading.source { index } else { place };
-            Some(Refused { index, refusal: refusal.clone(), quarantined })
-        })
-    }
+fn refusals(part: &Part) -> impl Iterator<Item = Refused> {
+    let fates = part.fates.iter().zip(part.batch.readings()).zip(0u64..);
+    fates.filter_map(|((fate, reading), place)| {
+        let (refusal, quarantined) = match fate {
+            Fate::Store(_) => return None,
+            Fate::Quarantine(refusal) => (refusal, true),
+            Fate::Reject(refusal) => (refusal, false),
+        };
+        let index = if let Source::Http { index } = reading.source { index } else { place };
+        Some(Refused { index, refusal: refusal.clone(), quarantined })
+    })
 }
 
 fn all_or_nothing(refusals: &[Refused]) -> Error {

@@ -27,8 +27,8 @@ use crate::model::check_name;
 pub struct Schemas(pub HashMap<i32, Result<Arc<Plan>, Arc<str>>>);
 
 /// The numbers of schemas that messages name. Messages that name none are refused when they are read.
-pub fn numbers<'m>(messages: impl IntoIterator<Item = &'m Bytes>) -> BTreeSet<i32> {
-    messages.into_iter().filter_map(|message| header(message).ok()).map(|(number, _)| number).collect()
+pub fn numbers(messages: impl IntoIterator<Item = Bytes>) -> BTreeSet<i32> {
+    messages.into_iter().filter_map(|message| header(&message).ok().map(|(number, _)| number)).collect()
 }
 
 /// The schema's number and the record.

@@ -17,7 +17,7 @@ fn message_of(datum: &[u8]) -> Vec<u8> {
 
 fn write(definition: &str, record: Value) -> Vec<u8> {
     let schema = Schema::parse_str(definition).expect("a schema");
-    let writer = apache_avro::GenericDatumWriter::builder(&schema).build().expect("a writer");
+    let writer = apache_avro::writer::datum::GenericDatumWriter::builder(&schema).build().expect("a writer");
     message_of(&writer.write_value_to_vec(record).expect("a record of it"))
 }
 

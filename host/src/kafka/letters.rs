@@ -1,0 +1,75 @@
+//! Dead letters: what was refused, sent to a topic that somebody watches, and acknowledged before it counts.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+
+use super::Options;
+use crate::error::{Error, Result};
+use crate::limits;
+
+/// A message to be sent.
+#[derive(Clone, Debug)]
+pub struct Letter {
+    /// Its key.
+    pub key: Option<Bytes>,
+    /// Its value.
+    pub payload: Bytes,
+    /// Its headers, in their order.
+    pub headers: Vec<(String, Option<Bytes>)>,
+}
+
+/// A producer of dead letters. Its queue is bounded by librdkafka's own settings; whoever sends waits for room.
+pub struct Letters {
+    producer: FutureProducer,
+}
+
+impl Letters {
+    /// A producer; it connects when it is first used.
+    pub fn new(options: &Options) -> Result<Self> {
+        let producer = options
+            .client()
+            // All replicas have it, and a try again puts none of them twice.
+            .set("acks", "all")
+            .set("enable.idempotence", "true")
+            .set("linger.ms", "5")
+            .set("compression.type", "lz4")
+            .set("queue.buffering.max.kbytes", limits::LETTERS_KIB.to_string())
+            .set("message.timeout.ms", limits::LETTERS_TIME.as_millis().to_string())
+            .create()
+            .map_err(|cause| Error::malformed("The Kafka settings cannot be used.").caused_by(cause))?;
+        Ok(Self { producer })
+    }
+
+    /// Sends letters to a topic and waits until the broker has them all. After an error some of them may be there.
+    pub async fn send(&self, topic: &str, letters: Vec<Letter>) -> Result<()> {
+        let mut sent: FuturesUnordered<_> = letters.iter().map(|letter| self.send_one(topic, letter)).collect();
+        while let Some(done) = sent.next().await {
+            done?;
+        }
+        Ok(())
+    }
+
+    async fn send_one(&self, topic: &str, letter: &Letter) -> Result<()> {
+        let headers =
+            letter.headers.iter().fold(OwnedHeaders::new_with_capacity(letter.headers.len()), |headers, (key, value)| {
+                headers.insert(Header { key, value: value.as_deref() })
+            });
+        let mut record = FutureRecord::<[u8], [u8]>::to(topic).payload(&letter.payload[..]).headers(headers);
+        if let Some(key) = &letter.key {
+            record = record.key(&key[..]);
+        }
+        let wait: Duration = limits::LETTERS_TIME;
+        let sent = self.producer.send(record, wait).await;
+        sent.map(drop).map_err(|(cause, _)| Error::unavailable("dead-letter topic", cause))
+    }
+}
+
+impl std::fmt::Debug for Letters {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Letters")
+    }
+}
