@@ -29,6 +29,13 @@ async fn things(app: &App) -> Vec<(&'static str, String)> {
     let schema = schema.expect(201);
     let (number, schema) = (schema["data"]["number"].to_string(), id(schema));
     acme.post("/api/platform/kafka-topics", &json!({ "name": "rooms" })).await.expect(201);
+    // One that the schema refuses, in quarantine.
+    let strict = json!({ "name": "strict", "type": "json-schema", "definition": { "required": ["quality"] } });
+    let strict = id(acme.post("/api/platform/schemas", &strict).await.expect(201));
+    acme.post("/api/platform/kafka-topics", &json!({ "name": "strict", "schemaId": strict })).await.expect(201);
+    let refused = json!({ "sensorId": "room-4", "timestamp": "2026-05-04T12:00:00Z", "value": 1, "topic": "strict" });
+    acme.post("/api/timescale/sensor-readings", &refused).await.expect_error(422);
+    let kept = acme.get("/api/platform/quarantine").await.expect(200)["data"][0]["id"].as_str().expect("an id").to_owned();
     let reading =
         json!({ "sensorId": "room-4", "timestamp": "2026-05-04T12:00:00Z", "value": 1, "topic": "rooms", "schemaRef": "room" });
     acme.post("/api/timescale/sensor-readings", &reading).await.expect(201);
@@ -45,6 +52,9 @@ async fn things(app: &App) -> Vec<(&'static str, String)> {
         ("{number}", number),
         ("/schemas/name/{name}", "room".to_owned()),
         ("/kafka-topics/{name}", "rooms".to_owned()),
+        ("/quarantine/{id}", kept),
+        ("{partition}", "0".to_owned()),
+        ("{offset}", "7".to_owned()),
         ("{topicName}", "rooms".to_owned()),
         ("{slug}", "acme".to_owned()),
         ("{sensorId}", "room-4".to_owned()),
@@ -65,6 +75,9 @@ async fn operations(app: &App) -> Vec<Operation> {
         for (pattern, value) in &things {
             let segment = &pattern[pattern.find('{').expect("a parameter")..];
             path = path.replace(pattern, &pattern.replace(segment, value));
+        }
+        if path.ends_with("/quarantine") {
+            path += "?topic=strict";
         }
         if path.ends_with("/range") {
             path += "?from=2026-05-04T00:00:00Z&to=2026-05-05T00:00:00Z";
@@ -120,6 +133,9 @@ impl Operation {
             (Some("application/json"), "/api/platform/validators/chain/{topicName}") => {
                 ("application/json", json!({ "validatorIds": [] }).to_string())
             }
+            (Some("application/json"), "/api/platform/quarantine/replay") => {
+                ("application/json", json!({ "filter": { "topic": "strict" } }).to_string())
+            }
             (Some("application/json"), "/api/storage/buckets") => ("application/json", json!({ "name": "theirs" }).to_string()),
             (Some("application/json"), template) if template.starts_with("/api/timescale/sensor-readings") => {
                 let reading =
@@ -170,7 +186,9 @@ async fn picture(app: &App) -> Vec<Value> {
         "/api/platform/schemas",
         "/api/platform/kafka-topics",
         "/api/platform/validators/chain/rooms",
+        "/api/platform/quarantine",
         "/api/timescale/sensor-readings",
+        "/api/timescale/ledger",
         "/api/storage/buckets",
         "/api/storage/buckets/reports/objects",
     ] {

@@ -41,15 +41,26 @@ fn policy() -> Policy {
 }
 
 fn resources() -> Vec<Resource> {
-    let collections =
-        ["tenants", "users", "tokens", "projects", "pipelines", "kafka-topics", "schemas", "connectors", "validators", "audit"];
+    let collections = [
+        "tenants",
+        "users",
+        "tokens",
+        "projects",
+        "pipelines",
+        "kafka-topics",
+        "schemas",
+        "connectors",
+        "validators",
+        "audit",
+        "quarantine",
+    ];
     let mut resources: Vec<Resource> =
         collections.iter().flat_map(|name| [Resource::platform(name), Resource::platform_one(name, "1")]).collect();
     resources.extend([
         Resource::sensors(),
         Resource::sensor("room-4"),
         Resource::topic("raw"),
-        Resource::quarantine(),
+        Resource::ledger(),
         Resource::buckets(),
         Resource::bucket("reports"),
         Resource::file("reports", "2026/may.pdf"),

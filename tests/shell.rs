@@ -118,3 +118,40 @@ fn what_the_program_knows_of_itself_is_printed() {
     assert!(document["paths"].as_object().is_some_and(|paths| paths.len() > 20));
     assert!(!weir(&["no-such-command"], &BTreeMap::new()).status.success());
 }
+
+#[tokio::test]
+async fn quarantine_from_the_shell_is_listed_replayed_and_deleted() {
+    let app = App::start().await;
+    let acme = app.acme();
+    let form = serde_json::json!({ "name": "strict", "type": "json-schema", "definition": { "required": ["quality"] } });
+    let schema = acme.post("/api/platform/schemas", &form).await.expect(201)["data"]["id"].clone();
+    acme.post("/api/platform/kafka-topics", &serde_json::json!({ "name": "strict", "schemaId": schema })).await.expect(201);
+    for second in 0..3 {
+        let timestamp = format!("2026-05-04T12:00:0{second}Z");
+        let reading = serde_json::json!({ "sensorId": "s", "timestamp": timestamp, "value": 1, "topic": "strict" });
+        acme.post("/api/timescale/sensor-readings", &reading).await.expect_error(422);
+    }
+    let mut variables = variables(&app.databases);
+    variables.insert("WEIR_POLICIES", app.policies().display().to_string());
+    let run = |arguments: &[&str]| {
+        let done = weir(&[arguments, &["--tenant", "acme"]].concat(), &variables);
+        assert!(done.status.success(), "{arguments:?}: {}", said(&done));
+        String::from_utf8(done.stdout).expect("text")
+    };
+    let listed = run(&["quarantine", "list", "--topic", "strict"]);
+    assert!(listed.lines().count() == 4 && listed.starts_with("id ") && listed.contains("strict@1"), "{listed}");
+    let listed: serde_json::Value = serde_json::from_str(&run(&["quarantine", "list", "--json"])).expect("JSON");
+    let id = listed[0]["id"].as_str().expect("an id");
+    assert!(run(&["quarantine", "show", id]).contains(id));
+    assert!(run(&["quarantine", "causes"]).lines().nth(1).is_some_and(|line| line.starts_with('3')));
+    assert!(run(&["quarantine", "replay", "--limit", "1"]).contains("1 entries wait on"));
+    acme.delete("/api/platform/kafka-topics/strict/schema").await.expect(200);
+    assert!(run(&["quarantine", "replay", id]).contains("stored 1 readings"));
+    assert!(run(&["quarantine", "delete", "--topic", "strict", "--state", "waiting"]).starts_with("2 entries"));
+    assert!(run(&["ledger", "verify"]).contains("books and rows agree"));
+    let emptied = weir(&["quarantine", "delete", "--tenant", "acme"], &variables);
+    assert!(!emptied.status.success() && said(&emptied).contains("Say which"), "{}", said(&emptied));
+    let nowhere = weir(&["ledger", "verify", "--tenant", "nowhere"], &variables);
+    assert!(!nowhere.status.success() && said(&nowhere).contains("nowhere"), "{}", said(&nowhere));
+    app.stop();
+}

@@ -4,14 +4,20 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand};
 
 use crate::error::Chain;
+use crate::gate::Gate;
+use crate::model::{Caller, Subject, Tenant};
 use crate::settings::{LogFormat, SETTINGS, Settings};
 use crate::{dev, guest, policy, serve};
 
 mod doctor;
+mod ledger;
+mod quarantine;
 mod token;
 
 /// A storage gateway for IoT platforms.
@@ -36,6 +42,20 @@ enum Command {
         file: FromFile,
         #[command(subcommand)]
         command: token::Command,
+    },
+    /// What was kept aside: list it, replay it, delete it.
+    Quarantine {
+        #[command(flatten)]
+        file: FromFile,
+        #[command(subcommand)]
+        command: quarantine::Command,
+    },
+    /// The books: what became of readings.
+    Ledger {
+        #[command(flatten)]
+        file: FromFile,
+        #[command(subcommand)]
+        command: ledger::Command,
     },
     /// Policy files.
     Policy {
@@ -88,6 +108,32 @@ impl<E: std::error::Error + 'static> From<E> for Failure {
     }
 }
 
+/// Who acts for a command, in a tenant that there is: `service:command-line`, of which the policy speaks.
+async fn caller(gate: &Gate, tenant: &str) -> Result<Caller, Failure> {
+    let tenant = Tenant::parse(tenant)?;
+    if !gate.platform.tenant_exists(&tenant).await? {
+        return Err(Failure(format!("there is no tenant `{tenant}`; create it with POST /api/platform/tenants")));
+    }
+    Ok(Caller {
+        subject: Subject::service("command-line"),
+        tenant: tenant.clone(),
+        home: tenant,
+        token: None,
+        request_id: Arc::from("command-line"),
+    })
+}
+
+/// A time on the command line.
+fn time(text: &str) -> Result<DateTime<Utc>, String> {
+    DateTime::parse_from_rfc3339(text)
+        .map(|time| time.to_utc())
+        .map_err(|error| format!("a time is RFC 3339, such as 2026-05-04T12:00:00Z ({error})"))
+}
+
+fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    print_line(&serde_json::to_string_pretty(value)?)
+}
+
 /// Runs a command; the exit code is 0 where it did what it was asked for.
 pub fn run(weir: Weir) -> ExitCode {
     match act(weir.command) {
@@ -117,6 +163,8 @@ fn act(command: Command) -> Result<ExitCode, Failure> {
             print_line("Both databases have this version's tables.")?;
         }
         Command::Token { file, command } => on_runtime(token::run(settings(&file)?, command))?,
+        Command::Quarantine { file, command } => on_runtime(quarantine::run(settings(&file)?, command))?,
+        Command::Ledger { file, command } => return on_runtime(ledger::run(settings(&file)?, command)),
         Command::Policy { command: PolicyCommand::Check { folder } } => return check_policies(&folder),
         Command::Doctor(file) => return on_runtime(doctor::run(&settings(&file)?)),
         Command::Settings => print_settings()?,

@@ -45,6 +45,23 @@ pub enum Origin {
         /// What the batch covers of each partition.
         ranges: Vec<OffsetRange>,
     },
+    /// Quarantine: the rows are stored and the entries marked together or not at all. What is refused again stays where it is, so it
+    /// is not counted as read.
+    Replay {
+        /// The entry that each reading comes from, through all batches; an entry may have become several readings.
+        entries: Vec<Uuid>,
+    },
+}
+
+impl Origin {
+    /// The word for it in the books and in metrics.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Kafka { .. } => "kafka",
+            Self::Replay { .. } => "replay",
+        }
+    }
 }
 
 /// How many readings went where.

@@ -9,11 +9,10 @@
 //! | 4 entrances | [`http`], [`writer`] | turn one protocol into a call on a gate |
 //! | 3 gates | [`gate`] | the straight lines: the only place where deciders meet stores |
 //! | 2 stores | [`platform`], [`timescale`], [`objects`], [`kafka`], [`registry`] | a backend each; public methods take a `Permit` first |
-//! | 1 deciders | [`policy`], [`schema`], [`guest`] | values in, verdicts out; no SQL, HTTP, Kafka or object store |
+//! | 1 deciders | [`policy`], [`schema`], [`guest`], [`budget`] | values in, verdicts out; no SQL, HTTP, Kafka or object store |
 //! | 0 nouns | [`batch`], [`model`], [`error`], [`rules`], [`ledger`], [`limits`], [`paging`], [`settings`], [`turns`], [`vitals`] | no I/O, no async, no framework |
 
 pub mod batch;
-pub mod budget;
 pub mod error;
 pub mod ledger;
 pub mod limits;
@@ -24,6 +23,7 @@ pub mod settings;
 pub mod turns;
 pub mod vitals;
 
+pub mod budget;
 pub mod guest;
 pub mod policy;
 pub mod schema;

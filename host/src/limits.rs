@@ -87,6 +87,24 @@ pub const STORE_TIME: Duration = Duration::from_mins(1);
 pub const STALLED_TRANSACTION: Duration = Duration::from_secs(10);
 /// Values on one page of readings; beyond it the page ends early, with whole readings. A thousand readings may have a thousand values each.
 pub const PAGE_VALUES: usize = 50_000;
+/// Bytes of an entry of quarantine that a list shows: enough to see what it is, and a page of a thousand is a megabyte.
+pub const KEPT_SHOWN_BYTES: i32 = 1_024;
+/// Causes of quarantine that are listed, the most frequent first; whoever has more narrows them down by topic or time.
+pub const CAUSES: u32 = 200;
+/// Characters of a reason that tell one cause from another.
+pub const CAUSE_CHARACTERS: i32 = 300;
+/// Entries of quarantine that one call deletes: a statement's time is bounded, and the answer says whether there are more.
+pub const DISCARD_ENTRIES: u32 = 10_000;
+/// Entries that one call replays, all judged and stored before it answers.
+pub const REPLAY_ENTRIES: u32 = 1_000;
+/// Bytes of the entries that one call replays; as much as a request may bring.
+pub const REPLAY_BYTES: i64 = 8 << 20;
+/// Lines of the books that one answer sums up; whoever has more partitions asks by topic.
+pub const LEDGER_LINES: i64 = 10_000;
+/// Logs (clusters and consumer groups) in which a message is looked for.
+pub const LEDGER_LOGS: i64 = 16;
+/// Differences that a recount lists of each kind; it says how many there are in all.
+pub const DIFFERENCES: usize = 100;
 /// Years that get partitions of their own in plain PostgreSQL, a month each; rows outside them share one, so that no sender can make
 /// tables without end.
 pub const PARTITION_YEARS: std::ops::RangeInclusive<i32> = 2000..=2099;

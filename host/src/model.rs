@@ -177,9 +177,9 @@ impl Resource {
         Self(format!("/timescale/topics/{}", segment(name)).into())
     }
 
-    /// `/timescale/quarantine`: what was kept aside.
-    pub fn quarantine() -> Self {
-        Self("/timescale/quarantine".into())
+    /// `/timescale/ledger`: the books, of all topics.
+    pub fn ledger() -> Self {
+        Self("/timescale/ledger".into())
     }
 
     /// `/storage/buckets`: all buckets of the tenant.

@@ -47,6 +47,15 @@ impl Rules {
             revision: "".into(),
         }
     }
+
+    /// The same with another chain, as a replay may name one.
+    #[must_use]
+    pub fn through(&self, chain: &Arc<[Step]>) -> Self {
+        let schema = self.schema.iter().map(|schema| schema.label.to_string());
+        let steps = chain.iter().map(|step| format!("{}@{}:{}", step.name, step.version, step.digest));
+        let revision: Vec<String> = schema.chain(steps).collect();
+        Self { chain: Arc::clone(chain), revision: revision.join(" ").into(), ..self.clone() }
+    }
 }
 
 /// One immutable version of a JSON Schema.

@@ -5,6 +5,8 @@ mod catalogue;
 mod errors;
 mod files;
 mod health;
+mod ledger;
+mod quarantine;
 mod quotas;
 mod readings;
 mod validators;

@@ -1,11 +1,8 @@
 //! `weir token create`: an API token from the shell, for whoever can reach the platform database.
 
-use std::sync::Arc;
-
 use clap::Subcommand;
 
-use super::{Failure, print_line};
-use crate::model::{Caller, Subject, Tenant};
+use super::{Failure, caller, print_line};
 use crate::serve;
 use crate::settings::Settings;
 
@@ -24,18 +21,8 @@ pub(super) enum Command {
 
 pub(super) async fn run(settings: Settings, command: Command) -> Result<(), Failure> {
     let Command::Create { tenant, name } = command;
-    let tenant = Tenant::parse(&tenant)?;
     let gate = serve::gate(&settings).await?;
-    if !gate.platform.tenant_exists(&tenant).await? {
-        return Err(Failure(format!("there is no tenant `{tenant}`; create it with POST /api/platform/tenants")));
-    }
-    let caller = Caller {
-        subject: Subject::service("command-line"),
-        tenant: tenant.clone(),
-        home: tenant,
-        token: None,
-        request_id: Arc::from("command-line"),
-    };
+    let caller = caller(&gate, &tenant).await?;
     let created = gate.token_create(&caller, &name, None).await?;
     print_line(&created.secret)
 }

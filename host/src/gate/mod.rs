@@ -7,8 +7,11 @@ pub mod accounts;
 pub mod catalogue;
 pub mod health;
 mod identity;
+pub mod ledger;
 pub mod objects;
+pub mod quarantine;
 pub mod readings;
+pub mod replay;
 pub mod validators;
 
 use std::sync::Arc;

@@ -9,7 +9,9 @@ mod catalogue;
 mod files;
 mod input;
 mod layers;
+pub mod ledger;
 mod listen;
+pub mod quarantine;
 mod readings;
 pub mod reply;
 mod system;
@@ -73,7 +75,11 @@ fn routes(api: bool) -> OpenApiRouter<App> {
         .routes(routes!(validators::get, validators::update, validators::delete))
         .routes(routes!(validators::versions))
         .routes(routes!(validators::activate))
-        .routes(routes!(validators::set_strategy));
+        .routes(routes!(validators::set_strategy))
+        .routes(routes!(quarantine::list, quarantine::discard))
+        .routes(routes!(quarantine::causes))
+        .routes(routes!(quarantine::replay))
+        .routes(routes!(quarantine::get, quarantine::discard_one));
     let modules = OpenApiRouter::new().routes(routes!(validators::upload));
     let readings = OpenApiRouter::new()
         .routes(routes!(read::list, write::create))
@@ -82,7 +88,9 @@ fn routes(api: bool) -> OpenApiRouter<App> {
         .routes(routes!(read::latest))
         .routes(routes!(read::range))
         .routes(routes!(read::of_topic))
-        .routes(routes!(read::of_schema));
+        .routes(routes!(read::of_schema))
+        .routes(routes!(ledger::books))
+        .routes(routes!(ledger::trace));
     let bulk = OpenApiRouter::new().routes(routes!(write::bulk));
     let buckets = OpenApiRouter::new()
         .routes(routes!(files::list_buckets, files::create_bucket))

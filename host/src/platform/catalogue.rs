@@ -126,7 +126,7 @@ struct TopicSchema {
 }
 
 #[derive(FromRow)]
-struct StepRow {
+pub(super) struct StepRow {
     id: Uuid,
     name: String,
     config: Value,
@@ -371,7 +371,7 @@ fn topic_details(row: &TopicRow) -> Value {
     })
 }
 
-fn step(row: StepRow) -> Result<Step> {
+pub(super) fn step(row: StepRow) -> Result<Step> {
     Ok(Step {
         validator: row.id,
         name: row.name.into(),

@@ -5,12 +5,13 @@ use serde_json::{Value, json};
 use sqlx::FromRow;
 use uuid::Uuid;
 
+use super::catalogue::{StepRow, step};
 use super::{Platform, audit, failed, statements};
 use crate::error::{Error, Result};
 use crate::model::ErrorStrategy;
 use crate::paging::{Listed, PageOf};
 use crate::policy::Permit;
-use crate::rules::Digest;
+use crate::rules::{Digest, Step};
 
 /// A validator.
 #[derive(Clone, Debug, FromRow)]
@@ -92,6 +93,11 @@ statements! {
     UPDATE = "update validators set name = coalesce($3, name), config = coalesce($4, config),
               error_strategy = coalesce($5, error_strategy), status = coalesce($6, status), updated_at = now()
               where tenant = $1 and id = $2 returning *";
+    /// The steps of a chain that is named: validators that are inactive or have no module are missing from it.
+    STEPS = "select v.id, v.name, v.config, v.error_strategy, w.version, w.digest
+             from unnest($2::uuid[]) with ordinality as c (validator, position) join validators v on v.id = c.validator
+             join validator_versions w on w.validator_id = v.id and w.version = v.active_version
+             where v.tenant = $1 and v.status = 'active' order by c.position";
     USERS = "select topic from chains where tenant = $1 and validator_id = $2 order by topic";
     DELETE = "delete from validators where tenant = $1 and id = $2";
     DEACTIVATE = "update validators set active_version = null where tenant = $1 and id = $2";
@@ -106,6 +112,18 @@ statements! {
 }
 
 impl Platform {
+    /// The steps of these validators, in this order; those that are not there, inactive or without a module are missing.
+    pub async fn validator_steps(&self, permit: &Permit, validators: &[Uuid]) -> Result<Vec<Step>> {
+        let mut transaction = self.begin(permit).await?;
+        let rows: Vec<StepRow> = sqlx::query_as(STEPS)
+            .bind(permit.tenant().as_str())
+            .bind(validators)
+            .fetch_all(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        rows.into_iter().map(step).collect()
+    }
+
     /// Makes a validator, without a module yet.
     pub async fn validator_create(
         &self,

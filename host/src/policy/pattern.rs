@@ -15,7 +15,7 @@ const ROOTS: [&[&str]; 6] = [
     &["platform"],
     &["timescale", "sensors"],
     &["timescale", "topics"],
-    &["timescale", "quarantine"],
+    &["timescale", "ledger"],
     &["storage", "buckets"],
     &["storage", "files"],
 ];
@@ -303,7 +303,7 @@ mod tests {
             ("/timescale/sensors/a%2Fb", Resource::sensor("a/b")),
             ("/timescale/sensors/100%25", Resource::sensor("100%")),
             ("/storage/files/b/x/y z.pdf", Resource::file("b", "x/y z.pdf")),
-            ("/timescale/*", Resource::quarantine()),
+            ("/timescale/*", Resource::ledger()),
             ("/storage/buckets", Resource::buckets()),
             ("/platform/schemas/*", Resource::platform_one("schemas", "1")),
         ] {

@@ -305,7 +305,7 @@ fn ids_cannot_escape_their_rule() {
     assert!(may(Resource::sensor("a/b")) && may(Resource::sensor("../quarantine")) && may(Resource::sensor("**")));
     assert!(may(Resource::file("public", "a/b")));
     assert!(!may(Resource::file("private", "public/a")) && !may(Resource::file("public/../private", "a")));
-    assert!(!may(Resource::quarantine()) && !may(Resource::sensors()));
+    assert!(!may(Resource::ledger()) && !may(Resource::sensors()));
 }
 
 #[test]

@@ -52,7 +52,7 @@ async fn what_is_not_there_is_kept_for_a_while_and_of_another_type_for_good() {
     let registry = registry(&server);
     for _ in 0..2 {
         assert!(registry.look_up(8).await.expect("an answer").is_none());
-        let reason = |found: Option<Result<_, Arc<str>>>| found.expect("it is there").err().expect("it cannot be used");
+        let reason = |found: Option<Result<_, Arc<str>>>| found.expect("it is there").expect_err("it cannot be used");
         assert!(reason(registry.look_up(9).await.expect("an answer")).contains("PROTOBUF"));
         assert!(reason(registry.look_up(10).await.expect("an answer")).contains("`gone`"));
     }

@@ -15,20 +15,25 @@ use crate::ledger::{Counts, Ledger, Log, OffsetRange, Origin};
 use crate::policy::Permit;
 
 statements! {
-    /// Moves each partition from where the batch begins to where it ends; one that is not stored yet is claimed. The partitions that
-    /// stand elsewhere are missing from what it returns.
-    MOVE = "insert into writer_offsets as o (cluster, consumer_group, topic, partition, tenant, previous, next) \
-        select $1, $2, $3, m.partition, $4, m.expected, m.next \
-        from unnest($5::int[], $6::bigint[], $7::bigint[]) as m (partition, expected, next) order by m.partition \
-        on conflict (cluster, consumer_group, topic, partition) do update \
-            set tenant = excluded.tenant, previous = excluded.previous, next = excluded.next, updated_at = now() \
-            where o.next = excluded.previous \
-        returning o.partition";
+    /// Moves a position without readings, and enters a batch of none: the ranges of a partition lie end to end in the books, and the
+    /// messages in between were passed over for a reason.
+    PASS = "with moved as (\
+            insert into writer_offsets as o (cluster, consumer_group, topic, partition, tenant, previous, next) \
+            values ($1, $2, $3, $5, $4, $6, $7) \
+            on conflict (cluster, consumer_group, topic, partition) do update \
+                set tenant = excluded.tenant, previous = excluded.previous, next = excluded.next, updated_at = now() \
+                where o.next = excluded.previous \
+            returning o.partition) \
+        insert into batches (id, tenant, origin, cluster, consumer_group, topic, partition, first_offset, next_offset, \
+            rules_revision, policy_revision, subject, request_id, \
+            read, stored, replaced, duplicate, quarantined, skipped, rows, overwritten) \
+        select $8, $4, 'kafka', $1, $2, $3, m.partition, $6, $7, '', $9, $10, $11, 0, 0, 0, 0, 0, 0, 0, 0 from moved m \
+        returning partition";
     POSITION = "select next from writer_offsets where cluster = $1 and consumer_group = $2 and topic = $3 and partition = $4";
     POSITIONS = "select partition, next from writer_offsets \
         where cluster = $1 and consumer_group = $2 and topic = $3 order by partition";
     /// The books, and in the same statement the positions of what came from Kafka: a batch has one round trip less to wait for. It
-    /// returns what [`MOVE`] returns.
+    /// returns the partitions that moved: those that stand elsewhere are missing.
     ENTER = "with moved as (\
             insert into writer_offsets as o (cluster, consumer_group, topic, partition, tenant, previous, next) \
             select $3, $4, b.topic, b.partition, $1, b.first_offset, b.next_offset \
@@ -41,13 +46,13 @@ statements! {
         entered as (\
             insert into batches (id, tenant, origin, cluster, consumer_group, topic, partition, first_offset, next_offset, \
                 rules_revision, policy_revision, subject, request_id, \
-                read, stored, replaced, duplicate, quarantined, skipped, skipped_by, rows) \
+                read, stored, replaced, duplicate, quarantined, skipped, skipped_by, rows, overwritten) \
             select b.id, $1, $2, $3, $4, b.topic, b.partition, b.first_offset, b.next_offset, b.rules_revision, $5, $6, $7, \
-                b.read, b.stored, b.replaced, b.duplicate, b.quarantined, b.skipped, b.skipped_by, b.rows \
+                b.read, b.stored, b.replaced, b.duplicate, b.quarantined, b.skipped, b.skipped_by, b.rows, b.overwritten \
             from unnest($8::uuid[], $9::text[], $10::int[], $11::bigint[], $12::bigint[], $13::text[], $14::bigint[], $15::bigint[], \
-                $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[], $20::jsonb[], $21::bigint[]) \
+                $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[], $20::jsonb[], $21::bigint[], $22::bigint[]) \
                 as b (id, topic, partition, first_offset, next_offset, rules_revision, read, stored, replaced, duplicate, quarantined, \
-                    skipped, skipped_by, rows)) \
+                    skipped, skipped_by, rows, overwritten)) \
         select partition from moved";
 }
 
@@ -62,6 +67,8 @@ pub(super) struct Book {
     skipped_by: BTreeMap<String, u64>,
     /// Rows that were written.
     rows: u64,
+    /// Of those, the ones that took the place of others.
+    overwritten: u64,
 }
 
 /// The books of a transaction: one per partition from Kafka, one per part (topic) by HTTP.
@@ -76,7 +83,7 @@ impl Books {
     /// Opens the books and says which reading goes into which.
     pub(super) fn open(parts: &[Part], origin: &Origin) -> Result<Self, WriteError> {
         match origin {
-            Origin::Http => {
+            Origin::Http | Origin::Replay { .. } => {
                 let books = parts.iter().map(|part| Book::new(part.batch.topic().map_or("", |t| t), None, &part.rules.revision));
                 let of_reading = parts.iter().zip(0..).flat_map(|(part, at)| vec![at; part.batch.readings().len()]);
                 Ok(Self { books: books.collect(), of_reading: of_reading.collect() })
@@ -94,6 +101,11 @@ impl Books {
         }
     }
 
+    /// The batch that a reading stands in, counted through all parts.
+    pub(super) fn batch_of(&self, reading: usize) -> Uuid {
+        self.books[self.of_reading[reading] as usize].id
+    }
+
     /// Takes over where the partitions stand by now: the batch before may have been stored since the books were opened.
     pub(super) fn position(&mut self, origin: &Origin) -> Result<(), WriteError> {
         let Origin::Kafka { ranges, .. } = origin else { return Ok(()) };
@@ -107,10 +119,14 @@ impl Books {
     }
 
     /// Enters what became of every reading.
-    pub(super) fn settle(&mut self, parts: &[Part], outcome: &Outcome) -> Ledger {
+    pub(super) fn settle(&mut self, parts: &[Part], outcome: &Outcome, origin: &Origin) -> Ledger {
         let mut ledger = Ledger::default();
+        let replay = matches!(origin, Origin::Replay { .. });
         let fates = parts.iter().flat_map(|part| &part.fates);
         for (reading, (fate, book)) in fates.zip(&self.of_reading).enumerate() {
+            if replay && !matches!(fate, Fate::Store(_)) {
+                continue;
+            }
             let book = &mut self.books[*book as usize];
             book.counts.read += 1;
             match fate {
@@ -129,8 +145,8 @@ impl Books {
                 ledger.refusals.push((u32::try_from(reading).unwrap_or(u32::MAX), refusal.clone()));
             }
         }
-        for (book, rows) in self.books.iter_mut().zip(&outcome.rows) {
-            book.rows = *rows;
+        for (at, book) in self.books.iter_mut().enumerate() {
+            (book.rows, book.overwritten) = (outcome.rows[at], outcome.overwritten[at]);
             ledger.batches.push(book.id);
             ledger.counts.add(&book.counts);
             for (name, count) in &book.skipped_by {
@@ -143,14 +159,14 @@ impl Books {
     /// Writes the rows of `batches`, and moves the positions.
     pub(super) async fn enter(&self, connection: &mut PgConnection, permit: &Permit, origin: &Origin) -> Result<(), WriteError> {
         let log = match origin {
-            Origin::Http => None,
+            Origin::Http | Origin::Replay { .. } => None,
             Origin::Kafka { log, .. } => Some(log),
         };
         let ranges = || self.books.iter().map(|book| book.range);
         let count = |of: fn(&Counts) -> u64| self.books.iter().map(|book| of(&book.counts).cast_signed()).collect::<Vec<i64>>();
         let moved: Vec<i32> = sqlx::query_scalar(ENTER)
             .bind(permit.tenant().as_str())
-            .bind(if log.is_some() { "kafka" } else { "http" })
+            .bind(origin.as_str())
             .bind(log.map(|log| &*log.cluster))
             .bind(log.map(|log| &*log.group))
             .bind(&**permit.revision())
@@ -170,6 +186,7 @@ impl Books {
             .bind(count(|counts| counts.skipped))
             .bind(self.books.iter().map(|book| Json(&book.skipped_by)).collect::<Vec<_>>())
             .bind(self.books.iter().map(|book| book.rows.cast_signed()).collect::<Vec<i64>>())
+            .bind(self.books.iter().map(|book| book.overwritten.cast_signed()).collect::<Vec<i64>>())
             .fetch_all(&mut *connection)
             .await?;
         let fenced = ranges().flatten().find(|range| !moved.contains(&range.partition));
@@ -194,6 +211,7 @@ impl Book {
             counts: Counts::default(),
             skipped_by: BTreeMap::new(),
             rows: 0,
+            overwritten: 0,
         }
     }
 }
@@ -229,17 +247,21 @@ impl Timescale {
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<_, sqlx::Error>>().map_err(away)
     }
 
-    /// Moves a position without rows; fails where it stands elsewhere by now.
+    /// Moves a position without rows and books that; fails where it stands elsewhere by now.
     pub async fn position_move(&self, permit: &Permit, log: &Log, range: OffsetRange) -> Result<()> {
         let mut connection = self.lanes.acquire().await.map_err(away)?;
-        let moved: Vec<i32> = sqlx::query_scalar(MOVE)
+        let moved: Vec<i32> = sqlx::query_scalar(PASS)
             .bind(&*log.cluster)
             .bind(&*log.group)
             .bind(&*log.topic)
             .bind(permit.tenant().as_str())
-            .bind([range.partition])
-            .bind([range.expected])
-            .bind([range.next])
+            .bind(range.partition)
+            .bind(range.expected)
+            .bind(range.next)
+            .bind(Uuid::now_v7())
+            .bind(&**permit.revision())
+            .bind(permit.subject().as_str())
+            .bind(&**permit.request_id())
             .fetch_all(&mut *connection)
             .await
             .map_err(away)?;

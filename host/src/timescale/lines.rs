@@ -249,7 +249,18 @@ pub(super) enum Answer {
     /// All were new.
     AllNew,
     /// The places in `chosen` that were written, and what was there before, where that is known.
-    Merged { written: Vec<bool>, before: HashMap<usize, Before> },
+    Merged { written: Vec<Written>, before: HashMap<usize, Before> },
+}
+
+/// What the database did with one row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// Nothing.
+    No,
+    /// It is there where none was.
+    New,
+    /// It took the place of another.
+    Over,
 }
 
 /// What became of a reading's rows, as flags.
@@ -262,11 +273,13 @@ pub(super) struct Outcome {
     flags: Vec<u8>,
     /// Rows that were written, by batch.
     pub(super) rows: Vec<u64>,
+    /// Rows that took the place of others, by batch.
+    pub(super) overwritten: Vec<u64>,
 }
 
 impl Outcome {
     pub(super) fn new(readings: usize, batches: usize) -> Self {
-        Self { flags: vec![0; readings], rows: vec![0; batches] }
+        Self { flags: vec![0; readings], rows: vec![0; batches], overwritten: vec![0; batches] }
     }
 
     /// True where every row of the reading was there already.
@@ -344,12 +357,12 @@ impl Lines {
             let (same, rest) = lines.split_at(lines.iter().take_while(|line| line.key() == chosen.key()).count());
             lines = rest;
             let (written, before) = match answer {
-                Answer::AllNew => (true, None),
+                Answer::AllNew => (Written::New, None),
                 Answer::Merged { written, before } => (written[place], before.get(&place)),
             };
-            if written {
-                outcome.rows[chosen.batch as usize] += 1;
-            }
+            outcome.rows[chosen.batch as usize] += u64::from(written != Written::No);
+            outcome.overwritten[chosen.batch as usize] += u64::from(written == Written::Over);
+            let written = written != Written::No;
             for (n, line) in same.iter().enumerate() {
                 outcome.flags[line.reading as usize] |= match (self.keeps, n) {
                     (Conflict::KeepFirst, 0) if written => NEW,

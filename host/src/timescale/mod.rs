@@ -9,13 +9,17 @@
 mod books;
 mod copy;
 mod edition;
+mod kept;
+mod ledger;
 mod lines;
 mod quarantine;
 mod read;
+mod replay;
 mod series;
 mod sqlstate;
 #[cfg(test)]
 mod tests;
+mod verify;
 mod write;
 
 use std::str::FromStr;
@@ -24,11 +28,14 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
 pub use edition::Edition;
+pub use kept::{Attempt, Cause, Kept, KeptFilter, Replayed};
+pub use ledger::{Aside, Booked, BooksFilter, Sums, Trace};
 pub use lines::Part;
-pub use quarantine::{Kept, KeptFilter};
 
 pub use read::{Filter, Latest, Order, Page, Place, StoredReading, StoredSensor, StoredValue};
+pub use replay::{Chosen, State};
 pub use sqlstate::WriteError;
+pub use verify::{Difference, Recount};
 pub use write::Prepared;
 
 use crate::error::{Error, Result};
@@ -55,7 +62,19 @@ statements! {
 }
 
 /// Every statement that this store sends, by name.
-pub const STATEMENTS: &[&[(&str, &str)]] = &[ALL, books::ALL, edition::ALL, quarantine::ALL, read::ALL, series::ALL, write::ALL];
+pub const STATEMENTS: &[&[(&str, &str)]] = &[
+    ALL,
+    books::ALL,
+    edition::ALL,
+    kept::ALL,
+    ledger::ALL,
+    quarantine::ALL,
+    read::ALL,
+    replay::ALL,
+    series::ALL,
+    write::ALL,
+    verify::ALL,
+];
 
 /// How the store is reached.
 #[derive(Clone, Debug)]

@@ -1,19 +1,16 @@
-//! What was kept aside: written with the batch that it came in, listed for whoever decides about it.
+//! What is kept aside, on its way in: written with the batch that it came in. `kept` is its way out, `replay` its way back.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
-use sqlx::postgres::PgRow;
+use sqlx::PgConnection;
 use sqlx::types::Json;
-use sqlx::{PgConnection, Row as _};
 use uuid::Uuid;
 
 use super::books::Books;
 use super::lines::Part;
-use super::{Timescale, away, statements};
+use super::statements;
 use crate::batch::{Fate, Refusal, Refuser, Source};
-use crate::error::Result;
 use crate::policy::Permit;
 
 statements! {
@@ -25,60 +22,6 @@ statements! {
             $11::text[], $12::text[], $13::text[], $14::text[], $15::bool[], $16::text[]) \
             as q (id, batch_id, topic, partition, message_offset, message_key, headers, index_in_source, raw, refuser_kind, refuser, \
                 reason, path, fault, sqlstate)";
-    LIST = "select id, time, batch_id, topic, partition, message_offset, message_key, headers, index_in_source, raw, refuser_kind, \
-            refuser, reason, path, fault, sqlstate \
-        from quarantine where tenant = $1 and ($2::text is null or topic = $2) \
-            and ($3::timestamptz is null or time >= $3) and ($4::timestamptz is null or time < $4) \
-            and ($5::timestamptz is null or (time, id) < ($5, $6)) \
-        order by time desc, id desc limit $7";
-}
-
-/// A reading that was kept aside.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Kept {
-    /// Its id.
-    pub id: Uuid,
-    /// When it was kept aside.
-    pub time: DateTime<Utc>,
-    /// The batch in whose books it stands.
-    pub batch: Uuid,
-    /// The topic; empty for none.
-    pub topic: String,
-    /// Partition and offset of the message, from Kafka.
-    pub message: Option<(i32, i64)>,
-    /// The message's key.
-    pub key: Option<Vec<u8>>,
-    /// The message's headers: `[name, value in base64 or null]` each.
-    pub headers: Option<Value>,
-    /// Its place among the readings of the request or message.
-    pub index: i64,
-    /// Its bytes, as they came.
-    pub raw: Vec<u8>,
-    /// What refused it: `decoder`, `policy`, `schema`, `validator` or `store`.
-    pub refuser_kind: String,
-    /// The refuser's name.
-    pub refuser: String,
-    /// Why.
-    pub reason: String,
-    /// A JSON pointer to what is wrong.
-    pub path: Option<String>,
-    /// True where the check itself failed.
-    pub fault: bool,
-    /// What the database answered, where it refused.
-    pub sqlstate: Option<String>,
-}
-
-/// Which of what was kept aside.
-#[derive(Clone, Debug, Default)]
-pub struct KeptFilter {
-    /// Of this topic.
-    pub topic: Option<String>,
-    /// Kept aside at or after.
-    pub from: Option<DateTime<Utc>>,
-    /// Kept aside before.
-    pub to: Option<DateTime<Utc>>,
-    /// Older than this one: the last of the page before.
-    pub after: Option<(DateTime<Utc>, Uuid)>,
 }
 
 /// Writes what the fates say is kept aside.
@@ -173,7 +116,7 @@ fn collect<'a>(parts: &'a [Part], books: &Books) -> Vec<Aside<'a>> {
     kept
 }
 
-fn kind(refuser: &Refuser) -> &'static str {
+pub(super) fn kind(refuser: &Refuser) -> &'static str {
     match refuser {
         Refuser::Decoder => "decoder",
         Refuser::Policy => "policy",
@@ -184,7 +127,7 @@ fn kind(refuser: &Refuser) -> &'static str {
 }
 
 /// What PostgreSQL can hold: quarantine must take whatever comes, and a NUL in a guest's reason is no ground to lose the reading.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 
@@ -198,47 +141,4 @@ fn headers(source: &Source) -> Option<Json<Value>> {
             Some(Json(Value::Array(headers.iter().map(pair).collect())))
         }
     }
-}
-
-impl Timescale {
-    /// What was kept aside, newest first, at most `limit`.
-    pub async fn kept(&self, permit: &Permit, filter: &KeptFilter, limit: u32) -> Result<Vec<Kept>> {
-        let rows = self
-            .read(|| async {
-                sqlx::query(LIST)
-                    .bind(permit.tenant().as_str())
-                    .bind(filter.topic.as_deref())
-                    .bind(filter.from)
-                    .bind(filter.to)
-                    .bind(filter.after.map(|(time, _)| time))
-                    .bind(filter.after.map(|(_, id)| id))
-                    .bind(i64::from(limit))
-                    .fetch_all(&self.requests)
-                    .await
-            })
-            .await?;
-        rows.iter().map(kept).collect::<Result<_, sqlx::Error>>().map_err(away)
-    }
-}
-
-fn kept(row: &PgRow) -> Result<Kept, sqlx::Error> {
-    let partition: Option<i32> = row.try_get("partition")?;
-    let offset: Option<i64> = row.try_get("message_offset")?;
-    Ok(Kept {
-        id: row.try_get("id")?,
-        time: row.try_get("time")?,
-        batch: row.try_get("batch_id")?,
-        topic: row.try_get("topic")?,
-        message: partition.zip(offset),
-        key: row.try_get("message_key")?,
-        headers: row.try_get("headers")?,
-        index: row.try_get("index_in_source")?,
-        raw: row.try_get("raw")?,
-        refuser_kind: row.try_get("refuser_kind")?,
-        refuser: row.try_get("refuser")?,
-        reason: row.try_get("reason")?,
-        path: row.try_get("path")?,
-        fault: row.try_get("fault")?,
-        sqlstate: row.try_get("sqlstate")?,
-    })
 }

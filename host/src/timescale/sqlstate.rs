@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use crate::error::{Error, Kind};
 
 /// The unique index objects.
@@ -27,6 +29,9 @@ pub enum WriteError {
         /// What is wrong, in words for the reading's sender.
         reason: String,
     },
+    /// Somebody else replays or replayed these entries of quarantine, or deleted them.
+    #[error("{} entries of quarantine are not there to be replayed any more", .0.len())]
+    Taken(Vec<Uuid>),
     /// Another writer moved this partition since its position was read.
     #[error("partition {partition} stands at {stored:?}, not at {expected}: another writer holds it")]
     Fenced {
@@ -46,6 +51,7 @@ impl WriteError {
             Self::Transient(_) => "transient",
             Self::Standing(_) => "standing",
             Self::Poison { .. } => "poison",
+            Self::Taken(_) => "taken",
             Self::Fenced { .. } => "fenced",
         }
     }
@@ -80,7 +86,7 @@ impl From<WriteError> for Error {
             WriteError::Poison { sqlstate, reason } => {
                 Error::new(Kind::Refused, format!("The database cannot hold one of these readings: {reason} ({sqlstate})."))
             }
-            WriteError::Fenced { .. } => Error::internal(error),
+            WriteError::Fenced { .. } | WriteError::Taken(_) => Error::internal(error),
             WriteError::Transient(_) | WriteError::Standing(_) => Error::unavailable("readings database", error),
         }
     }

@@ -220,16 +220,16 @@ async fn kafka_batches_have_a_book_per_partition_and_move_both_positions_or_none
         }
         assert_eq!(store.positions(&permit, &log()).await.unwrap(), [(0, 60), (1, 50)]);
 
-        let kept = store.kept(&permit, &KeptFilter::default(), 10).await.unwrap();
+        let kept = store.kept(&permit, &KeptFilter::default(), None, 10).await.unwrap();
         assert_eq!(kept.len(), 3);
         let unread = kept.iter().find(|kept| kept.refuser_kind == "decoder").unwrap();
         assert_eq!(
             (unread.message, unread.raw.as_slice(), unread.reason.as_str()),
             (Some((0, 50)), &b"\0\xff"[..], "too\u{fffd} hot")
         );
-        let first = KeptFilter { after: Some((kept[0].time, kept[0].id)), ..KeptFilter::default() };
-        assert_eq!(store.kept(&permit, &first, 10).await.unwrap(), kept[1..]);
-        assert!(store.kept(&self::permit("other"), &KeptFilter::default(), 10).await.unwrap().is_empty());
+        let first = Some((kept[0].time, kept[0].id));
+        assert_eq!(store.kept(&permit, &KeptFilter::default(), first, 10).await.unwrap(), kept[1..]);
+        assert!(store.kept(&self::permit("other"), &KeptFilter::default(), None, 10).await.unwrap().is_empty());
     }
 }
 

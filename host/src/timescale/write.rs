@@ -15,9 +15,9 @@ use sqlx::{Executor as _, PgConnection, PgPool, Postgres, Row as _};
 use uuid::Uuid;
 
 use super::books::Books;
-use super::lines::{self, Answer, Before, Line, Lines, Outcome, Part};
+use super::lines::{self, Answer, Before, Line, Lines, Outcome, Part, Written};
 use super::sqlstate::WriteError;
-use super::{Timescale, alive, copy, quarantine, statements};
+use super::{Timescale, alive, copy, quarantine, replay, statements};
 use crate::ledger::{Ledger, Origin};
 use crate::limits;
 use crate::model::{Conflict, Tenant};
@@ -30,7 +30,8 @@ statements! {
         from unnest($1::bigint[], $2::timestamptz[]) with ordinality as i (series_id, time, n) \
         cross join lateral (select o.value, o.text, o.quality from readings o \
             where o.series_id = i.series_id and o.time = i.time and o.time between $3 and $4 offset 0) r";
-    /// An equal row stays untouched: that is 2.5 times faster, leaves no dead rows, and keeps it with the batch that brought it.
+    /// An equal row stays untouched: that is 2.5 times faster, leaves no dead rows, and keeps it with the batch that brought it. A row
+    /// that was updated has an `xmax`, one that was inserted has none.
     UPSERT = "insert into readings as r (time, series_id, value, text, quality, batch_id) \
         select i.time, i.series_id, i.value, i.text, i.quality, i.batch_id \
         from unnest($1::timestamptz[], $2::bigint[], $3::float8[], $4::text[], $5::int2[], $6::uuid[]) \
@@ -39,14 +40,14 @@ statements! {
         on conflict (series_id, time) do update set value = excluded.value, text = excluded.text, quality = excluded.quality, \
             batch_id = excluded.batch_id \
             where (r.value, r.text, r.quality) is distinct from (excluded.value, excluded.text, excluded.quality) \
-        returning series_id, time";
+        returning series_id, time, r.xmax <> 0";
     KEEP_FIRST = "insert into readings (time, series_id, value, text, quality, batch_id) \
         select i.time, i.series_id, i.value, i.text, i.quality, i.batch_id \
         from unnest($1::timestamptz[], $2::bigint[], $3::float8[], $4::text[], $5::int2[], $6::uuid[]) \
             as i (time, series_id, value, text, quality, batch_id) \
         order by i.series_id, i.time \
         on conflict (series_id, time) do nothing \
-        returning series_id, time";
+        returning series_id, time, false";
 }
 
 /// Rows below which a merge costs fewer round trips than a COPY that may fail.
@@ -135,7 +136,7 @@ impl Timescale {
 
     fn pool_for(&self, origin: &Origin) -> &PgPool {
         match origin {
-            Origin::Http => &self.requests,
+            Origin::Http | Origin::Replay { .. } => &self.requests,
             Origin::Kafka { .. } => &self.lanes,
         }
     }
@@ -152,6 +153,9 @@ async fn transact(
     let Prepared { parts, books, lines, copies: encoded } = prepared;
     let mut books = books.clone();
     books.position(origin)?;
+    if let Origin::Replay { entries } = origin {
+        replay::claim(connection, permit, parts, entries).await?;
+    }
     let mut outcome = Outcome::new(books.of_reading.len(), books.books.len());
     let batches: Vec<Uuid> = books.books.iter().map(|book| book.id).collect();
     for at in 0..lines.len() {
@@ -163,8 +167,11 @@ async fn transact(
         };
         lines.judge(parts, &answer, &mut outcome);
     }
-    quarantine::keep(connection, permit, parts, &books).await?;
-    let ledger = books.settle(parts, &outcome);
+    match origin {
+        Origin::Replay { entries } => replay::mark(connection, permit, parts, entries, &books, &outcome).await?,
+        Origin::Http | Origin::Kafka { .. } => quarantine::keep(connection, permit, parts, &books).await?,
+    }
+    let ledger = books.settle(parts, &outcome, origin);
     books.enter(connection, permit, origin).await?;
     Ok(ledger)
 }
@@ -233,7 +240,7 @@ impl Transaction {
     /// Where the database still answers, the connection is good for the next batch.
     async fn rollback(mut self, why: &WriteError) {
         let answers = match why {
-            WriteError::Poison { .. } | WriteError::Fenced { .. } => true,
+            WriteError::Poison { .. } | WriteError::Fenced { .. } | WriteError::Taken(_) => true,
             WriteError::Transient(error) | WriteError::Standing(error) => error.as_database_error().is_some(),
         };
         let rolled_back = match self.connection() {
@@ -284,11 +291,11 @@ async fn merge(connection: &mut PgConnection, parts: &[Part], lines: &Lines, bat
         .bind(lines.chosen().map(|line| batches[line.batch as usize]).collect::<Vec<_>>())
         .fetch_all(connection)
         .await?;
-    let mut written = vec![false; series.len()];
+    let mut written = vec![Written::No; series.len()];
     for row in rows {
         let time: DateTime<Utc> = row.try_get(1)?;
         if let Some(place) = lines.find(row.try_get(0)?, time.timestamp_micros()) {
-            written[place] = true;
+            written[place] = if row.try_get(2)? { Written::Over } else { Written::New };
         }
     }
     Ok(Answer::Merged { written, before })

@@ -244,7 +244,7 @@ impl Fault {
     fn of(error: &AdmitError) -> Self {
         match error {
             AdmitError::Unjudged(error) if error.kind() == Kind::Unavailable => Self::Transient,
-            AdmitError::Unjudged(_) | AdmitError::Unstored(WriteError::Standing(_)) => Self::Standing,
+            AdmitError::Unjudged(_) | AdmitError::Unstored(WriteError::Standing(_) | WriteError::Taken(_)) => Self::Standing,
             AdmitError::Unstored(WriteError::Transient(_)) => Self::Transient,
             AdmitError::Unstored(WriteError::Poison { sqlstate, reason }) => Self::Poison(Arc::clone(sqlstate), reason.clone()),
             AdmitError::Unstored(WriteError::Fenced { partition, .. }) => Self::Fenced(*partition),

@@ -12,7 +12,7 @@ use crate::gate::Gate;
 use crate::ledger::{Ledger, Origin};
 use crate::model::{Action, Caller, ErrorStrategy, Resource};
 use crate::policy::Permit;
-use crate::rules::Rules;
+use crate::rules::{Rules, Step};
 use crate::timescale::{Part, Prepared, WriteError};
 use crate::vitals::ReadingLabels;
 
@@ -136,19 +136,38 @@ impl Gate {
         let mut parts = Vec::with_capacity(allowed.len());
         let mut first = None;
         for (permit, batch) in allowed {
-            let (permit, part) = self.judge(permit, batch, origin).await?;
+            let (permit, part) = self.judge(permit, batch, origin, None).await?;
             first.get_or_insert(permit);
             parts.push(part);
         }
         Ok(first.map(|permit| (permit, parts)))
     }
 
-    /// The straight line of one batch.
-    async fn judge(&self, permit: Permit, mut batch: Batch, origin: &Origin) -> Result<(Permit, Part), AdmitError> {
+    /// For a replay: authorises a batch and takes it through a chain that is named in place of its topic's.
+    pub(in crate::gate) async fn judge_through(
+        &self,
+        caller: &Caller,
+        batch: Batch,
+        origin: &Origin,
+        chain: Option<&Arc<[Step]>>,
+    ) -> Result<(Permit, Part), AdmitError> {
+        let (permit, batch) = self.authorise_batch(caller, batch, origin).await?;
+        self.judge(permit, batch, origin, chain).await
+    }
+
+    /// The straight line of one batch; a chain that is named takes the place of its topic's.
+    async fn judge(
+        &self,
+        permit: Permit,
+        mut batch: Batch,
+        origin: &Origin,
+        chain: Option<&Arc<[Step]>>,
+    ) -> Result<(Permit, Part), AdmitError> {
         let topic = batch.topic().cloned();
         let Some(rules) = self.platform.rules_for(&permit, topic.as_deref()).await? else {
             return Self::without_rules(permit, batch, origin);
         };
+        let rules = chain.map_or(Arc::clone(&rules), |chain| Arc::new(rules.through(chain)));
         if matches!(origin, Origin::Kafka { .. }) {
             batch.unreadable_follow(rules.strategy);
         }
@@ -221,8 +240,8 @@ impl Gate {
         tokio::task::spawn_blocking(move || schemas.check(&rules, batch)).await.map_err(Error::internal)?
     }
 
-    fn count(&self, permit: &Permit, origin: &Origin, ledger: &Ledger) {
-        let origin = if *origin == Origin::Http { "http" } else { "kafka" };
+    pub(in crate::gate) fn count(&self, permit: &Permit, origin: &Origin, ledger: &Ledger) {
+        let origin = origin.as_str();
         let counts = &ledger.counts;
         for (outcome, number) in [
             ("stored", counts.stored),

@@ -16,7 +16,7 @@ use crate::limits;
 
 /// A time in a path or query: RFC 3339 with any offset, or milliseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::http) struct Moment(pub(super) DateTime<Utc>);
+pub(in crate::http) struct Moment(pub(in crate::http) DateTime<Utc>);
 
 impl Moment {
     pub(super) fn parse(text: &str) -> Option<Self> {

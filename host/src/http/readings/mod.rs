@@ -1,5 +1,5 @@
 //! Readings and time series: `/api/timescale`.
 
-mod form;
+pub(super) mod form;
 pub(super) mod read;
 pub(super) mod write;

@@ -82,9 +82,9 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// One for messages of `topic`; `now` bounds how far ahead a reading may lie.
+    /// One for messages of `topic`, empty for readings without one; `now` bounds how far ahead a reading may lie.
     pub fn new(topic: &Arc<str>, format: Format, now: DateTime<Utc>) -> Self {
-        let batch = BatchBuilder::new(Some(Arc::clone(topic)));
+        let batch = BatchBuilder::new((!topic.is_empty()).then(|| Arc::clone(topic)));
         Self { topic: Arc::clone(topic), format, latest: latest(now), batch, scratch: Scratch::default() }
     }
 
@@ -101,6 +101,16 @@ impl Decoder {
     /// Adds a message that is refused as it is.
     pub fn unreadable(&mut self, payload: Bytes, source: Source, refusal: Refusal) {
         self.batch.push_unreadable(payload, source, refusal);
+    }
+
+    /// The readings so far, refused ones included.
+    pub fn len(&self) -> usize {
+        self.batch.len()
+    }
+
+    /// True where there are none yet.
+    pub fn is_empty(&self) -> bool {
+        self.batch.is_empty()
     }
 
     /// The batch.

@@ -86,7 +86,9 @@ impl Plan {
         let parsed = Schema::parse_str_with_list(definition, references);
         let (schema, others) = parsed.map_err(|error| format!("it is no Avro schema: {error}"))?;
         let mut names = Names::new();
-        others.iter().for_each(|other| collect(other, &mut names));
+        for other in &others {
+            collect(other, &mut names);
+        }
         collect(&schema, &mut names);
         let record = match &schema {
             Schema::Record(record) => record,
