@@ -3,7 +3,7 @@
 ARGS ?=
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 
-.PHONY: help run test measure guests fmt lint deny services-clean
+.PHONY: help run test measure fuzz guests fmt lint deny services-clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,12 +22,16 @@ test: ## Start the real services, build the guests, run every test (ARGS="name" 
 measure: ## Run what takes minutes or prints figures: many random policies against casbin, rows a second of the store
 	@WEIR_TEST_PROFILE=release scripts/test --ignored --nocapture --test-threads 1
 
+fuzz: ## Fuzz each decoder for a minute (ARGS=600: seconds); needs a nightly toolchain
+	@scripts/fuzz $(ARGS)
+
 guests: ## Build the sample guests into components
 	@scripts/guests
 
 fmt: ## Format all Rust code
 	@cargo fmt --all
 	@cargo fmt --all --manifest-path validators/Cargo.toml
+	@cargo fmt --all --manifest-path fuzz/Cargo.toml
 
 lint: ## Clippy on host, tests and guests; warnings are errors
 	@cargo clippy --workspace --all-targets --locked -- -D warnings

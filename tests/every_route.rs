@@ -25,10 +25,9 @@ async fn things(app: &App) -> Vec<(&'static str, String)> {
     let id = |answer: Value| answer["data"]["id"].as_str().expect("an id").to_owned();
     let token = id(acme.post("/api/platform/tokens", &json!({ "name": "spare" })).await.expect(201));
     let validator = id(acme.post("/api/platform/validators", &json!({ "name": "limits" })).await.expect(201));
-    let schema = id(acme
-        .post("/api/platform/schemas", &json!({ "name": "room", "type": "json-schema", "definition": {} }))
-        .await
-        .expect(201));
+    let schema = acme.post("/api/platform/schemas", &json!({ "name": "room", "type": "json-schema", "definition": {} })).await;
+    let schema = schema.expect(201);
+    let (number, schema) = (schema["data"]["number"].to_string(), id(schema));
     acme.post("/api/platform/kafka-topics", &json!({ "name": "rooms" })).await.expect(201);
     // One that the schema refuses, in quarantine.
     let strict = json!({ "name": "strict", "type": "json-schema", "definition": { "required": ["quality"] } });
@@ -50,6 +49,7 @@ async fn things(app: &App) -> Vec<(&'static str, String)> {
         ("/tokens/{id}", token),
         ("/validators/{id}", validator),
         ("/schemas/{id}", schema),
+        ("{number}", number),
         ("/schemas/name/{name}", "room".to_owned()),
         ("/kafka-topics/{name}", "rooms".to_owned()),
         ("/quarantine/{id}", kept),

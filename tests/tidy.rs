@@ -29,8 +29,9 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("timescale", &["policy::Permit"]),
     ("objects", &["policy::Permit"]),
     ("kafka", &["policy::Permit"]),
+    ("registry", &["policy::Permit"]),
     // 3 gates
-    ("gate", &["budget", "policy", "schema", "guest", "platform", "timescale", "objects", "kafka"]),
+    ("gate", &["budget", "policy", "schema", "guest", "platform", "timescale", "objects", "kafka", "registry"]),
     // 4 entrances: never a store, never each other
     ("http", &["gate", "schema::decode"]),
     ("writer", &["gate", "kafka", "schema::decode"]),
@@ -52,6 +53,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("sqlx", &["platform", "timescale"]),
     ("opendal", &["objects"]),
     ("rdkafka", &["kafka", "dev"]),
+    ("reqwest", &["registry"]),
+    ("apache_avro", &["schema"]),
     ("wasmtime", &["guest"]),
     ("wasmtime_wasi", &["guest"]),
     ("wasmparser", &["guest"]),

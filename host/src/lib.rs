@@ -8,7 +8,7 @@
 //! | 5 start | [`serve`], [`dev`], [`commands`] | the one place where everything is named together |
 //! | 4 entrances | [`http`], [`writer`] | turn one protocol into a call on a gate |
 //! | 3 gates | [`gate`] | the straight lines: the only place where deciders meet stores |
-//! | 2 stores | [`platform`], [`timescale`], [`objects`], [`kafka`] | a backend each; public methods take a `Permit` first |
+//! | 2 stores | [`platform`], [`timescale`], [`objects`], [`kafka`], [`registry`] | a backend each; public methods take a `Permit` first |
 //! | 1 deciders | [`policy`], [`schema`], [`guest`], [`budget`] | values in, verdicts out; no SQL, HTTP, Kafka or object store |
 //! | 0 nouns | [`batch`], [`model`], [`error`], [`rules`], [`ledger`], [`limits`], [`paging`], [`settings`], [`turns`], [`vitals`] | no I/O, no async, no framework |
 
@@ -31,6 +31,7 @@ pub mod schema;
 pub mod kafka;
 pub mod objects;
 pub mod platform;
+pub mod registry;
 pub mod timescale;
 
 pub mod gate;

@@ -48,6 +48,8 @@ pub const NAME_BYTES: usize = 255;
 pub const TEXT_BYTES: usize = 64 << 10;
 /// Values of one reading; a row each.
 pub const READING_VALUES: usize = 1_000;
+/// Readings of one Kafka message: a message of 1 MB, the broker's own bound, has at most about 20,000 of the shortest.
+pub const MESSAGE_READINGS: usize = 100_000;
 /// The largest integer that an f64 holds exactly, 2^53; beyond it a number is refused, not rounded.
 pub const EXACT_INTEGER: u64 = 1 << 53;
 /// How far ahead of now a reading may lie: a device with a broken clock must not create a chunk for each year to 9999.
@@ -210,6 +212,16 @@ pub const SCHEMA_BYTES: usize = 64 << 10;
 pub const SCHEMA_DEPTH: usize = 32;
 /// Paths through a schema's references: 22 doubling levels of `allOf` take 70 ms a validation, this bound stops them at 13.
 pub const SCHEMA_PATHS: u64 = 10_000;
+/// How long one call to the schema registry may take.
+pub const REGISTRY_TIME: Duration = Duration::from_secs(10);
+/// An answer of the schema registry, in bytes; the bound that Confluent's own has for a schema.
+pub const REGISTRY_BYTES: usize = 1 << 20;
+/// Schemas that one schema of the registry may refer to, those that they refer to included; each is a request.
+pub const REGISTRY_REFERENCES: usize = 64;
+/// How long a number that the registry did not know is not asked for again: messages without a schema must not become requests.
+pub const REGISTRY_MISSING: Duration = Duration::from_secs(10);
+/// Requests to the schema registry at once, for one flush.
+pub const REGISTRY_AT_ONCE: usize = 8;
 /// Topics whose rules are kept in memory; a topic's rules are a few kB.
 pub const RULES_CACHED: usize = 10_000;
 /// Compiled schemas that are kept in memory.

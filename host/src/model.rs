@@ -338,13 +338,18 @@ pub fn check_topic_name(name: &str) -> Result<(), Error> {
 /// A name that a user gives to a thing: 1 to [`limits::NAME_BYTES`] bytes, no control characters, no blanks at its ends.
 /// `what` says whose name it is, for the error.
 pub fn check_name(what: &str, name: &str) -> Result<(), Error> {
-    if name.is_empty() || name.len() > limits::NAME_BYTES || name.trim() != name || name.chars().any(char::is_control) {
+    if !is_name(name) {
         return Err(Error::malformed(format!(
             "{what} has 1 to {} bytes, no control characters and no blanks at its ends.",
             limits::NAME_BYTES
         )));
     }
     Ok(())
+}
+
+/// True for what [`check_name`] takes.
+pub fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= limits::NAME_BYTES && name.trim() == name && !name.chars().any(char::is_control)
 }
 
 /// The time, handed in so that tests can choose it.

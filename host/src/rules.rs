@@ -23,6 +23,8 @@ pub struct Rules {
     pub strategy: ErrorStrategy,
     /// The JSON Schema that each reading must satisfy.
     pub schema: Option<SchemaVersion>,
+    /// The Avro schema of Weir's own registry that messages are expected to be written by; by it, numbers are of that registry.
+    pub avro_schema: Option<Arc<str>>,
     /// The validators, in the order in which readings pass them.
     pub chain: Arc<[Step]>,
     /// Names this state of the rules in the ledger: schema version and module digests.
@@ -40,6 +42,7 @@ impl Rules {
             dead_letter: None,
             strategy: ErrorStrategy::Quarantine,
             schema: None,
+            avro_schema: None,
             chain: Arc::new([]),
             revision: "".into(),
         }

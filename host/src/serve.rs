@@ -19,12 +19,13 @@ use crate::model::SystemClock;
 use crate::objects::ObjectStore;
 use crate::platform::Platform;
 use crate::policy::Policy;
+use crate::registry::Registry;
 use crate::schema::Schemas;
 use crate::settings::{DirectCompress, Place, Settings};
 use crate::timescale::Timescale;
 use crate::vitals::{Standing, Vitals};
 use crate::writer::Writer;
-use crate::{http, limits, objects, platform, policy, timescale, writer};
+use crate::{http, limits, objects, platform, policy, registry, timescale, writer};
 
 /// The platform database of these settings; it connects when it is first used.
 pub fn platform(settings: &Settings) -> Result<Platform> {
@@ -62,6 +63,13 @@ pub fn objects(settings: &Settings) -> Result<ObjectStore> {
             },
         },
     })
+}
+
+/// The schema registry of these settings, if they name one; it is asked when it is first needed.
+pub fn registry(settings: &Settings) -> Result<Option<Arc<Registry>>> {
+    let Some(url) = settings.registry.url.clone() else { return Ok(None) };
+    let (username, password) = (settings.registry.username.clone(), settings.registry.password.clone());
+    Registry::connect(registry::Options { url, username, password }).map(|registry| Some(Arc::new(registry)))
 }
 
 /// Where and how to consume; `None` where no broker is configured.
@@ -115,6 +123,7 @@ pub async fn gate(settings: &Settings) -> Result<Gate, Failure> {
         platform,
         timescale: Arc::new(timescale(settings)?),
         objects: Arc::new(objects(settings)?),
+        registry: registry(settings)?,
         guest: Arc::new(guest),
         budget: crate::budget::Budget::default(),
         schemas: Arc::new(Schemas::default()),

@@ -5,6 +5,7 @@
 //! likely a known one mistyped.
 
 mod kafka;
+mod registry;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,6 +16,7 @@ use config::{Config, File, FileFormat};
 use serde::Deserialize;
 
 pub use self::kafka::{EndpointCheck, SaslMechanism, SecurityProtocol};
+pub use self::registry::Registry;
 use crate::limits;
 
 /// One setting, for the loader and for the reference that `weir settings` prints.
@@ -77,6 +79,9 @@ settings! {
     "kafka.ssl_key" "WEIR_KAFKA_SSL_KEY" None, "File (PEM) of that certificate's private key.";
     "kafka.ssl_key_password" "WEIR_KAFKA_SSL_KEY_PASSWORD" None, "Password of that key, where it is encrypted.";
     "kafka.ssl_endpoint_check" "WEIR_KAFKA_SSL_ENDPOINT_CHECK" Some("https"), "Whether a broker's certificate must name its host: `https`, or `none`.";
+    "registry.url" "WEIR_REGISTRY_URL" None, "A Confluent-compatible schema registry, for Avro topics that name no schema of Weir's own. Without it, Weir's own is asked for all.";
+    "registry.username" "WEIR_REGISTRY_USERNAME" None, "Who asks the schema registry.";
+    "registry.password" "WEIR_REGISTRY_PASSWORD" None, "That user's password.";
     "writer.lanes" "WEIR_WRITER_LANES" Some("4"), "Batches of one tenant that are stored side by side, each over a connection. There are three connections more: one for other tenants, two for late readings.";
     "writer.flush_readings" "WEIR_WRITER_FLUSH_READINGS" Some("10000"), "Readings that a lane gathers before it stores them.";
     "writer.flush_bytes" "WEIR_WRITER_FLUSH_BYTES" Some("4194304"), "Bytes of messages that a lane gathers before it stores them.";
@@ -360,6 +365,9 @@ pub struct Settings {
     pub storage: Storage,
     /// Kafka.
     pub kafka: Kafka,
+    /// The schema registry.
+    #[serde(default)]
+    pub registry: Registry,
     /// The writer.
     pub writer: WriterSettings,
     /// Tenants' modules.
@@ -447,6 +455,7 @@ impl Settings {
             ));
         }
         self.kafka.check_security()?;
+        self.registry.check()?;
         self.storage.place().map(drop)
     }
 }
@@ -531,6 +540,10 @@ mod tests {
             ("WEIR_STORAGE_URL", "ftp://x"),
             ("DATABASE_URL_PLATFORM", "mysql://x"),
             ("WEIR_POLICY", "x"),
+            ("WEIR_REGISTRY_URL", "registry:8081"),
+            ("WEIR_REGISTRY_URL", "http://me:hunter22@registry:8081"),
+            ("WEIR_REGISTRY_USERNAME", "me"),
+            ("WEIR_REGISTRY_PASSWORD", "hunter22"),
         ] {
             let mistake = mistake(&[(name, value)]);
             assert!(mistake.contains(name), "{name}={value}: {mistake}");

@@ -154,6 +154,54 @@ async fn a_schema_has_versions_and_cannot_go_while_it_is_used() {
     app.stop();
 }
 
+/// An Avro schema of readings with one value.
+fn avro() -> serde_json::Value {
+    json!({ "type": "record", "name": "Reading", "fields": [
+        { "name": "sensorId", "type": "string" },
+        { "name": "timestamp", "type": { "type": "long", "logicalType": "timestamp-micros" } },
+        { "name": "value", "type": "double" },
+    ] })
+}
+
+#[tokio::test]
+async fn an_avro_schema_has_a_number_and_belongs_to_avro_topics() {
+    let app = App::start().await;
+    let acme = app.acme();
+    let made = acme.post(SCHEMAS, &json!({ "name": "room", "type": "avro", "definition": avro() })).await.expect(201);
+    let number = &made["data"]["number"];
+    assert_eq!((&made["data"]["type"], &made["data"]["definition"]), (&"avro".into(), &avro()));
+    let found = acme.get(&format!("{SCHEMAS}/number/{number}")).await.expect(200);
+    assert_eq!(found["data"]["id"], made["data"]["id"]);
+    app.globex().get(&format!("{SCHEMAS}/number/{number}")).await.expect_error(404);
+    let json = acme.post(SCHEMAS, &json!({ "name": "plain", "type": "json-schema", "definition": {} })).await.expect(201);
+    let topic = |format: &str, schema: &serde_json::Value| {
+        json!({ "name": "rooms", "format": format, "schemaId": schema["data"]["id"] })
+    };
+    assert!(acme.post(TOPICS, &topic("avro", &json)).await.expect_error(400).contains("type `avro`"));
+    assert!(acme.post(TOPICS, &topic("json", &made)).await.expect_error(400).contains("type `json-schema`"));
+    acme.post(TOPICS, &topic("avro", &made)).await.expect(201);
+    // Nor by a change of one of the two.
+    acme.put(&format!("{TOPICS}/rooms"), &json!({ "format": "json" })).await.expect_error(400);
+    acme.put(&format!("{TOPICS}/rooms/schema"), &json!({ "schemaId": json["data"]["id"] })).await.expect_error(400);
+    let changed = json!({ "format": "json", "schemaId": json["data"]["id"] });
+    acme.put(&format!("{TOPICS}/rooms"), &changed).await.expect(200);
+    app.stop();
+}
+
+#[tokio::test]
+async fn an_avro_schema_that_describes_no_reading_is_refused() {
+    let app = App::start().await;
+    let without = json!({ "type": "record", "name": "R", "fields": [{ "name": "sensorId", "type": "string" }] });
+    for (definition, part) in
+        [(json!("double"), "no record"), (json!({ "type": "reading" }), "no Avro schema"), (without, "`timestamp` is missing")]
+    {
+        let body = json!({ "name": "bad", "type": "avro", "definition": definition });
+        let refused = app.acme().post(SCHEMAS, &body).await.expect(400);
+        assert!(refused.to_string().contains(part), "{refused}");
+    }
+    app.stop();
+}
+
 #[tokio::test]
 async fn a_schema_that_costs_too_much_or_fetches_is_refused() {
     let app = App::start().await;

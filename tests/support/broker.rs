@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::message::ToBytes;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
 use super::database::unique;
@@ -36,8 +37,8 @@ impl Broker {
     }
 
     /// Produces payloads and waits until the broker has them all. Payload `i` goes to partition `i` modulo `partitions`.
-    pub async fn produce(&self, topic: &str, partitions: i32, payloads: impl IntoIterator<Item = String>) {
-        let payloads: Vec<String> = payloads.into_iter().collect();
+    pub async fn produce(&self, topic: &str, partitions: i32, payloads: impl IntoIterator<Item = impl ToBytes>) {
+        let payloads: Vec<_> = payloads.into_iter().collect();
         let sends = payloads.iter().zip(0i32..).map(|(payload, number)| {
             let record = FutureRecord::<(), _>::to(topic).payload(payload).partition(number % partitions);
             self.producer.send(record, Duration::from_mins(1))

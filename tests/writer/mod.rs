@@ -1,5 +1,6 @@
 //! The writer on a real broker and a real TimescaleDB: exactly once, with books that add up.
 
+mod avro;
 mod compressed;
 mod fairness;
 mod faults;

@@ -9,7 +9,7 @@ use crate::limits;
 use crate::model::{Action, Caller, Resource, check_name, check_topic_name};
 use crate::paging::{Listed, PageOf};
 pub use crate::platform::catalogue::{IngestTopic, TopicChange, TopicRow};
-pub use crate::platform::schemas::{JSON_SCHEMA, SchemaRow};
+pub use crate::platform::schemas::{AVRO, JSON_SCHEMA, SchemaRow};
 
 const TOPICS: &str = "kafka-topics";
 
@@ -100,12 +100,16 @@ impl Gate {
         Ok(validators.to_vec())
     }
 
-    /// Registers the next version of a schema. A definition that cannot be used, or would cost too much, is refused here.
-    pub async fn schema_create(&self, caller: &Caller, name: &str, definition: &str) -> Result<SchemaRow> {
+    /// Registers the next version of a schema, `kind` being `json-schema` or `avro`. A definition that cannot be used, or would cost
+    /// too much, is refused here.
+    pub async fn schema_create(&self, caller: &Caller, name: &str, kind: &str, definition: &str) -> Result<SchemaRow> {
         let permit = self.authorise(caller, Action::Write, &Resource::platform("schemas")).await?;
         check_name("A schema's `name`", name)?;
-        self.schemas.compile_check(definition)?;
-        self.platform.schema_create(&permit, name, JSON_SCHEMA, definition).await
+        match kind {
+            AVRO => self.schemas.avro_check(definition)?,
+            _ => self.schemas.compile_check(definition)?,
+        }
+        self.platform.schema_create(&permit, name, kind, definition).await
     }
 
     /// One page of the tenant's schemas.
@@ -118,6 +122,13 @@ impl Gate {
     pub async fn schema_get(&self, caller: &Caller, id: Uuid) -> Result<SchemaRow> {
         let permit = self.authorise(caller, Action::Read, &Resource::platform_one("schemas", &id.to_string())).await?;
         self.platform.schema_get(&permit, id).await?.ok_or_else(|| Error::not_found(format!("schema `{id}`")))
+    }
+
+    /// The schema of a number, as it stands in front of Avro messages.
+    pub async fn schema_by_number(&self, caller: &Caller, number: i32) -> Result<SchemaRow> {
+        let permit = self.authorise(caller, Action::Read, &Resource::platform("schemas")).await?;
+        let found = self.platform.schema_by_number(&permit, number).await?;
+        found.ok_or_else(|| Error::not_found(format!("schema of number {number}")))
     }
 
     /// All versions of a schema, newest first.

@@ -23,6 +23,7 @@ use crate::model::{Action, Caller, Clock, Resource};
 use crate::objects::ObjectStore;
 use crate::platform::Platform;
 use crate::policy::{Permit, Policy};
+use crate::registry::Registry;
 use crate::schema::Schemas;
 use crate::timescale::Timescale;
 use crate::vitals::Vitals;
@@ -38,6 +39,8 @@ pub struct Gate {
     pub timescale: Arc<Timescale>,
     /// Files.
     pub objects: Arc<ObjectStore>,
+    /// The schema registry, where one is configured.
+    pub registry: Option<Arc<Registry>>,
     /// Tenants' modules.
     pub guest: Arc<Engine>,
     /// What tenants may still bring.

@@ -12,14 +12,14 @@ use uuid::Uuid;
 use super::Gate;
 use super::quarantine::all;
 use super::readings::AdmitError;
-use crate::batch::{Batch, BatchBuilder, Fate, Refusal, Refuser, Source};
+use crate::batch::{Batch, Fate, Refusal, Refuser, Source};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::{Counts, Origin};
 use crate::limits;
 use crate::model::{Action, Caller, ErrorStrategy, Resource};
 use crate::policy::Permit;
 use crate::rules::Step;
-use crate::schema::decode;
+use crate::schema::decode::{Decoder, Format};
 use crate::timescale::{Chosen, Kept, KeptFilter, Part, WriteError};
 
 /// Which entries to replay.
@@ -89,6 +89,13 @@ struct Progress {
     refused: BTreeMap<Uuid, Refusal>,
 }
 
+/// An entry on its way through the decoder.
+struct Unread {
+    id: Uuid,
+    source: Source,
+    raw: Bytes,
+}
+
 impl Gate {
     /// Replays entries, through their topics' chains of today or through the one that is named.
     pub async fn quarantine_replay(&self, caller: &Caller, choice: &Choice, chain: Option<&[Uuid]>) -> Result<Replay> {
@@ -110,7 +117,7 @@ impl Gate {
             None => None,
         };
         let mut progress = Progress::default();
-        for group in self.decode_entries(waiting).await? {
+        for group in self.decode_entries(caller, waiting).await? {
             self.replay_group(caller, group, chain.as_ref(), &mut progress).await?;
         }
         self.timescale.refused_again(&permit, &progress.refused).await?;
@@ -142,25 +149,45 @@ impl Gate {
         Ok(steps.into())
     }
 
-    /// Reads entries once more, on a thread where it holds nobody up: as many groups as topics, the oldest entry of each first.
-    async fn decode_entries(&self, entries: Vec<Kept>) -> Result<Vec<Group>> {
+    /// Reads entries once more, as many groups as topics, the oldest entry of each first.
+    async fn decode_entries(&self, caller: &Caller, entries: Vec<Kept>) -> Result<Vec<Group>> {
+        let mut topics: Vec<(Arc<str>, Vec<Unread>)> = Vec::new();
+        for Kept { id, topic, index, raw, .. } in entries {
+            let at = topics.iter().position(|(known, _)| **known == *topic).unwrap_or_else(|| {
+                topics.push((topic.as_str().into(), Vec::new()));
+                topics.len() - 1
+            });
+            topics[at].1.push(Unread { id, source: Source::Http { index: index.cast_unsigned() }, raw: Bytes::from(raw) });
+        }
         let now = self.clock.now();
-        let decode = move || {
-            let mut groups: Vec<(String, BatchBuilder, Vec<Uuid>)> = Vec::new();
-            for Kept { id, topic, index, raw, .. } in entries {
-                let at = groups.iter().position(|(known, ..)| *known == topic).unwrap_or_else(|| {
-                    let named = Some(topic.as_str()).filter(|topic| !topic.is_empty()).map(Arc::from);
-                    groups.push((topic.clone(), BatchBuilder::new(named), Vec::new()));
-                    groups.len() - 1
-                });
-                let (_, builder, of) = &mut groups[at];
-                let source = Source::Http { index: index.cast_unsigned() };
-                decode::message(builder, &topic, &Bytes::from(raw), &source, now);
-                of.resize(builder.len(), id);
-            }
-            groups.into_iter().map(|(_, builder, entries)| Group { batch: builder.build(), entries }).collect()
-        };
-        tokio::task::spawn_blocking(decode).await.map_err(Error::internal)
+        let mut groups = Vec::with_capacity(topics.len());
+        for (topic, entries) in topics {
+            let format = self.format_of(caller, &topic, &entries).await?;
+            // On a thread where it holds nobody up.
+            let decode = move || {
+                let mut decoder = Decoder::new(&topic, format, now);
+                let mut of = Vec::with_capacity(entries.len());
+                for Unread { id, source, raw } in entries {
+                    decoder.message(&raw, source);
+                    of.resize(decoder.len(), id);
+                }
+                Group { batch: decoder.finish(), entries: of }
+            };
+            groups.push(tokio::task::spawn_blocking(decode).await.map_err(Error::internal)?);
+        }
+        Ok(groups)
+    }
+
+    /// How the entries of a topic are read. Of a topic that is denied or gone the way on says so, for each of them.
+    async fn format_of(&self, caller: &Caller, topic: &str, entries: &[Unread]) -> Result<Format> {
+        if topic.is_empty() {
+            return Ok(Format::Json);
+        }
+        let messages: Vec<Bytes> = entries.iter().map(|entry| entry.raw.clone()).collect();
+        match self.message_format(caller, topic, messages).await {
+            Err(error) if matches!(error.kind(), Kind::Forbidden | Kind::NotFound) => Ok(Format::Json),
+            format => format,
+        }
     }
 
     async fn replay_group(

@@ -10,7 +10,7 @@ use super::App;
 use super::input::{Json, PageQuery, Path, Query, cursor, sent};
 use super::reply::{Envelope, ErrorBody, Page, Reply, created, no_content, ok, page, rfc3339};
 use crate::error::Error;
-use crate::gate::catalogue::{SchemaRow, TopicChange, TopicRow};
+use crate::gate::catalogue::{AVRO, JSON_SCHEMA, SchemaRow, TopicChange, TopicRow};
 use crate::model::{Caller, Conflict, ErrorStrategy, TopicFormat, WriteMode};
 
 /// A Kafka topic.
@@ -264,6 +264,9 @@ pub enum SchemaType {
     /// JSON Schema, of the draft that its `$schema` names, else 2020-12.
     #[serde(rename = "json-schema")]
     JsonSchema,
+    /// Avro: how messages of topics of format `avro` are written. It describes a reading, field by field.
+    #[serde(rename = "avro")]
+    Avro,
 }
 
 /// A new schema, or a new version of one.
@@ -271,9 +274,8 @@ pub enum SchemaType {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewSchema {
     name: String,
-    /// `json-schema`.
     r#type: SchemaType,
-    /// The JSON Schema of one reading as it is sent.
+    /// The JSON Schema of one reading as it is sent, or the Avro schema of its record.
     definition: Value,
 }
 
@@ -281,8 +283,11 @@ pub struct NewSchema {
 #[utoipa::path(post, path = "/schemas", tag = "schemas", request_body = NewSchema,
     responses((status = 201, body = Envelope<Schema>), (status = "4XX", body = ErrorBody)))]
 pub(super) async fn create_schema(caller: Caller, State(app): State<App>, Json(form): Json<NewSchema>) -> Reply<Schema> {
-    let NewSchema { name, r#type: SchemaType::JsonSchema, definition } = form;
-    let row = app.gate.schema_create(&caller, &name, &definition.to_string()).await?;
+    let kind = match form.r#type {
+        SchemaType::JsonSchema => JSON_SCHEMA,
+        SchemaType::Avro => AVRO,
+    };
+    let row = app.gate.schema_create(&caller, &form.name, kind, &form.definition.to_string()).await?;
     created(&format!("/api/platform/schemas/{}", row.id), row.try_into()?)
 }
 
@@ -299,6 +304,13 @@ pub(super) async fn list_schemas(caller: Caller, State(app): State<App>, Query(q
     responses((status = 200, body = Envelope<Schema>), (status = "4XX", body = ErrorBody)))]
 pub(super) async fn get_schema(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>) -> Reply<Schema> {
     ok(app.gate.schema_get(&caller, id).await?.try_into()?)
+}
+
+/// The schema of a number, as it stands in front of Avro messages.
+#[utoipa::path(get, path = "/schemas/number/{number}", tag = "schemas", params(("number" = i32, Path)),
+    responses((status = 200, body = Envelope<Schema>), (status = "4XX", body = ErrorBody)))]
+pub(super) async fn schema_by_number(caller: Caller, State(app): State<App>, Path(number): Path<i32>) -> Reply<Schema> {
+    ok(app.gate.schema_by_number(&caller, number).await?.try_into()?)
 }
 
 /// Delete a version of a schema that nothing uses.

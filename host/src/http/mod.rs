@@ -69,6 +69,7 @@ fn routes(api: bool) -> OpenApiRouter<App> {
         .routes(routes!(catalogue::get_schema, catalogue::delete_schema))
         .routes(routes!(catalogue::schema_versions))
         .routes(routes!(catalogue::latest_schema))
+        .routes(routes!(catalogue::schema_by_number))
         .routes(routes!(catalogue::get_chain, catalogue::set_chain))
         .routes(routes!(validators::list, validators::create))
         .routes(routes!(validators::get, validators::update, validators::delete))

@@ -188,6 +188,7 @@ impl Platform {
         let steps: Vec<StepRow> =
             sqlx::query_as(STEPS).bind(tenant).bind(topic).fetch_all(&mut *transaction).await.map_err(failed)?;
         let label = schema.as_ref().map(|schema| format!("{}@{}", schema.name, schema.version));
+        let avro_schema = schema.as_ref().filter(|schema| schema.kind == AVRO).and(label.as_deref()).map(Into::into);
         // An Avro schema says how messages are written; only a JSON Schema judges readings.
         let schema = schema.filter(|schema| schema.kind == JSON_SCHEMA).map(|schema| SchemaVersion {
             id: schema.id,
@@ -206,6 +207,7 @@ impl Platform {
             dead_letter: row.dead_letter_topic.map(Into::into),
             strategy: strategy("kafka_topics.error_strategy", &row.error_strategy)?,
             schema,
+            avro_schema,
             chain,
             revision: revision.join(" ").into(),
         }))

@@ -23,6 +23,7 @@ use tokio::sync::watch;
 
 use self::catalogue::RulesCache;
 use self::quotas::QuotasCache;
+use self::schemas::KnownAvro;
 use crate::error::{Error, Kind, Result};
 use crate::limits;
 use crate::model::Tenant;
@@ -44,6 +45,7 @@ pub struct Options {
 pub struct Platform {
     pool: PgPool,
     rules: RulesCache,
+    avro: KnownAvro,
     quotas: QuotasCache,
     changes: watch::Sender<u64>,
 }
@@ -95,7 +97,13 @@ impl Platform {
                 })
             })
             .connect_lazy_with(connect);
-        Ok(Self { pool, rules: RulesCache::default(), quotas: QuotasCache::default(), changes: watch::channel(0).0 })
+        Ok(Self {
+            pool,
+            rules: RulesCache::default(),
+            avro: KnownAvro::default(),
+            quotas: QuotasCache::default(),
+            changes: watch::channel(0).0,
+        })
     }
 
     /// Brings the tables to this version, under a lock: several replicas may do it at once.
@@ -162,6 +170,7 @@ impl Platform {
     /// Drops what is kept in memory of the catalogue and tells those who wait for changes.
     fn forget(&self) {
         self.rules.clear();
+        self.avro.lock().clear();
         self.quotas.clear();
         self.changes.send_modify(|count| *count += 1);
     }

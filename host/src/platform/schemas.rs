@@ -1,12 +1,18 @@
 //! Schemas: versions that never change, by id, by name, and by the number that stands in front of Avro messages.
 
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use serde_json::json;
 use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::{Platform, audit, failed, statements};
 use crate::error::{Error, Result};
+use crate::limits;
+use crate::model::Tenant;
 use crate::paging::{Listed, PageOf};
 use crate::policy::Permit;
 
@@ -39,6 +45,9 @@ pub struct SchemaRow {
     pub updated_at: DateTime<Utc>,
 }
 
+/// Avro schemas that were read, by tenant and number. What a number names never changes; a deleted one is forgotten with all others.
+pub(super) type KnownAvro = Mutex<HashMap<(Tenant, i32), Arc<str>>>;
+
 statements! {
     SCHEMA_INSERT = "insert into schemas (id, tenant, name, version, type, definition)
                      select $1, $2, $3, coalesce(max(version), 0) + 1, $5, $4 from schemas where tenant = $2 and name = $3
@@ -46,6 +55,7 @@ statements! {
     SCHEMA_LIST = "select * from schemas where tenant = $1 and ($2::uuid is null or id > $2) order by id limit $3";
     SCHEMA_GET = "select * from schemas where tenant = $1 and id = $2";
     SCHEMA_BY_NUMBER = "select * from schemas where tenant = $1 and number = $2";
+    AVRO_BY_NUMBERS = "select number, definition from schemas where tenant = $1 and type = 'avro' and number = any($2)";
     SCHEMA_VERSIONS = "select * from schemas where tenant = $1 and name = $2 order by version desc";
     SCHEMA_USERS = "select name from kafka_topics where tenant = $1 and schema_id = $2 order by name";
     SCHEMA_DELETE = "delete from schemas where tenant = $1 and id = $2";
@@ -103,6 +113,39 @@ impl Platform {
             .fetch_optional(&mut *transaction)
             .await
             .map_err(failed)
+    }
+
+    /// The Avro schemas of these numbers that are the tenant's, kept in memory until the catalogue changes.
+    pub async fn avro_schemas(&self, permit: &Permit, numbers: &BTreeSet<i32>) -> Result<Vec<(i32, Arc<str>)>> {
+        let tenant = permit.tenant();
+        let (mut found, unknown): (Vec<_>, Vec<_>) = {
+            let kept = self.avro.lock();
+            let known = |number: &i32| kept.get(&(tenant.clone(), *number)).map(|known| (*number, Arc::clone(known)));
+            (
+                numbers.iter().filter_map(known).collect(),
+                numbers.iter().filter(|number| known(number).is_none()).copied().collect(),
+            )
+        };
+        if unknown.is_empty() {
+            return Ok(found);
+        }
+        let mut transaction = self.begin(permit).await?;
+        let rows: Vec<(i32, String)> = sqlx::query_as(AVRO_BY_NUMBERS)
+            .bind(tenant.as_str())
+            .bind(unknown)
+            .fetch_all(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        let mut kept = self.avro.lock();
+        for (number, definition) in rows {
+            let definition: Arc<str> = definition.into();
+            if kept.len() >= limits::SCHEMAS_CACHED {
+                kept.clear();
+            }
+            kept.insert((tenant.clone(), number), Arc::clone(&definition));
+            found.push((number, definition));
+        }
+        Ok(found)
     }
 
     /// All versions of a schema, newest first.

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use uuid::Uuid;
 
+use self::decode::avro;
 use crate::batch::{Batch, Refusal, Refuser};
 use crate::error::{Error, Result};
 use crate::limits;
@@ -23,7 +24,11 @@ const IN_PLACE: &[&str] = &["allOf", "anyOf", "oneOf", "not", "if", "then", "els
 #[derive(Default)]
 pub struct Schemas {
     compiled: Mutex<HashMap<Uuid, Arc<Validator>>>,
+    plans: Mutex<Plans>,
 }
+
+/// How records are read, by their schema and what it refers to; or why they cannot be.
+type Plans = HashMap<Vec<Arc<str>>, Result<Arc<avro::Plan>, Arc<str>>>;
 
 impl fmt::Debug for Schemas {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -68,6 +73,31 @@ impl Schemas {
             return Err(wrong(format!("its references unfold to more than {} schemas", limits::SCHEMA_PATHS)));
         }
         compile(&schema).map(drop).map_err(|error| wrong(cut(error.to_string())))
+    }
+
+    /// Refuses a definition that is no Avro schema, or not one of readings.
+    pub fn avro_check(&self, definition: &str) -> Result<()> {
+        let wrong =
+            |message: String| Error::malformed(format!("This definition cannot be used: {message}.")).at("/definition", message);
+        if definition.len() > limits::SCHEMA_BYTES {
+            return Err(wrong(format!("a schema has at most {} bytes", limits::SCHEMA_BYTES)));
+        }
+        avro::Plan::new(definition, &[]).map(drop).map_err(|reason| wrong(cut(reason)))
+    }
+
+    /// How records of an Avro schema are read, or why they cannot be.
+    pub fn plan(&self, definition: &Arc<str>, references: &[Arc<str>]) -> Result<Arc<avro::Plan>, Arc<str>> {
+        let key: Vec<Arc<str>> = std::iter::once(definition).chain(references).cloned().collect();
+        if let Some(known) = self.plans.lock().get(&key) {
+            return known.clone();
+        }
+        let plan = avro::Plan::new(definition, references).map(Arc::new).map_err(|reason| cut(reason).into());
+        let mut plans = self.plans.lock();
+        if plans.len() >= limits::SCHEMAS_CACHED {
+            plans.clear();
+        }
+        plans.insert(key, plan.clone());
+        plan
     }
 
     fn compiled(&self, schema: &SchemaVersion) -> Result<Arc<Validator>> {

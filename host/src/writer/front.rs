@@ -14,14 +14,14 @@ use uuid::Uuid;
 use super::Options;
 use super::lanes::{Name, Note, Shared};
 use super::part::Part;
-use crate::batch::{Batch, BatchBuilder, Refusal, Source};
+use crate::batch::{Batch, Refusal, Source};
 use crate::error::Error;
 use crate::gate::readings::{AdmitError, Judged};
 use crate::kafka::{Message, Run};
 use crate::ledger::{Log, OffsetRange, Origin};
 use crate::limits;
 use crate::model::{Caller, Clock as _, Subject, SystemClock, Tenant};
-use crate::schema::decode;
+use crate::schema::decode::{Decoder, Format};
 
 /// The front of one lane.
 pub(super) struct Front {
@@ -168,25 +168,27 @@ impl Shared {
         });
         let log = Log { cluster: "".into(), group: Arc::clone(&self.group), topic: Arc::clone(topic) };
         let origin = Origin::Kafka { log, ranges: ranges.collect() };
-        let batch = self.decode(topic, part.clone(), aside.cloned()).await?;
+        let payloads = part.messages().map(|(_, message)| message.payload);
+        let format = self.gate.message_format(&caller, topic, payloads).await?;
+        let batch = self.decode(topic, format, part.clone(), aside.cloned()).await?;
         let judged = self.gate.readings_judge(&caller, batch, &origin).await?;
         Ok(judged.ok_or_else(|| Error::internal("a part without messages was judged"))?)
     }
 
     /// Decoding 10,000 messages takes milliseconds, so it happens where it holds nobody up.
-    async fn decode(&self, topic: &Arc<str>, part: Part, aside: Option<Refusal>) -> Result<Batch, Error> {
+    async fn decode(&self, topic: &Arc<str>, format: Format, part: Part, aside: Option<Refusal>) -> Result<Batch, Error> {
         let topic = Arc::clone(topic);
         let decoded = tokio::task::spawn_blocking(move || {
             let now = SystemClock.now();
-            let mut batch = BatchBuilder::new(Some(Arc::clone(&topic)));
+            let mut decoder = Decoder::new(&topic, format, now);
             for (partition, Message { offset, key, headers, payload }) in part.messages() {
                 let source = Source::Kafka { partition, offset, key, headers };
                 match &aside {
-                    Some(refusal) => batch.push_unreadable(payload, source, refusal.clone()),
-                    None => decode::message(&mut batch, &topic, &payload, &source, now),
+                    Some(refusal) => decoder.unreadable(payload, source, refusal.clone()),
+                    None => decoder.message(&payload, source),
                 }
             }
-            batch.build()
+            decoder.finish()
         });
         decoded.await.map_err(Error::internal)
     }

@@ -1,6 +1,7 @@
 //! Readings: in by one line that both entrances share, out by another.
 
 mod admit;
+mod format;
 mod position;
 mod quota;
 mod read;

@@ -6,11 +6,13 @@
 //!
 //! Nothing here does I/O. A batch has one tenant and at most one topic, so one set of rules applies to all of it.
 
-use std::collections::HashMap;
+mod builder;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use self::builder::{BatchBuilder, Draft, Row};
 use crate::model::ErrorStrategy;
 
 /// How far a value can be trusted.
@@ -313,82 +315,6 @@ fn push_row(columns: &mut Columns, reading: u32, sensor: u32, metric: u32, unit:
     if let Some(text) = text {
         columns.text.push((row, text));
     }
-}
-
-/// One value of a reading that is being added.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Row<'a> {
-    /// What is measured.
-    pub metric: &'a str,
-    /// Its unit; empty for none.
-    pub unit: &'a str,
-    /// The value.
-    pub value: Value,
-}
-
-/// Builds a batch reading by reading.
-#[derive(Debug, Default)]
-pub struct BatchBuilder {
-    batch: Batch,
-    sensors: HashMap<String, u32>,
-    metrics: HashMap<String, u32>,
-    units: HashMap<String, u32>,
-}
-
-impl BatchBuilder {
-    /// A builder for readings of `topic`, or of none.
-    pub fn new(topic: Option<Arc<str>>) -> Self {
-        Self { batch: Batch { topic, ..Batch::default() }, ..Self::default() }
-    }
-
-    /// The number of readings so far, refused ones included.
-    pub fn len(&self) -> usize {
-        self.batch.readings.len()
-    }
-
-    /// True where nothing was added yet.
-    pub fn is_empty(&self) -> bool {
-        self.batch.is_empty()
-    }
-
-    /// Adds a reading: `time` in microseconds since the Unix epoch, UTC, and its rows.
-    pub fn push<'a>(&mut self, reading: Reading, sensor: &str, time: i64, rows: impl IntoIterator<Item = Row<'a>>) {
-        let number = index(self.batch.readings.len());
-        self.batch.readings.push(reading);
-        let columns = &mut self.batch.columns;
-        let sensor = intern(&mut self.sensors, &mut columns.sensors, sensor);
-        for row in rows {
-            let metric = intern(&mut self.metrics, &mut columns.metrics, row.metric);
-            let unit = intern(&mut self.units, &mut columns.units, row.unit);
-            push_row(columns, number, sensor, metric, unit, time, row.value);
-        }
-    }
-
-    /// Adds what could not be read: it has bytes and a refusal, and no rows.
-    pub fn push_unreadable(&mut self, raw: Bytes, source: Source, refusal: Refusal) {
-        self.batch.readings.push(Reading {
-            raw,
-            source,
-            schema_ref: "".into(),
-            quality: Quality::default(),
-            verdict: Verdict::Refused(refusal),
-        });
-    }
-
-    /// The batch.
-    pub fn build(self) -> Batch {
-        self.batch
-    }
-}
-
-fn intern(known: &mut HashMap<String, u32>, dictionary: &mut Vec<String>, word: &str) -> u32 {
-    if let Some(at) = known.get(word) {
-        return *at;
-    }
-    let at = index(dictionary.len());
-    dictionary.push(word.to_owned());
-    known.insert(word.to_owned(), at);
-    at
 }
 
 /// What becomes of a reading, once all have judged it.
