@@ -110,17 +110,19 @@ impl<'a> Bench<'a> {
         weir.register(line, &topic)?;
         self.broker(load)?;
         self.cluster.checkpoint()?;
+        let options = self.options;
         let broker = self.broker(load)?;
         let mut writer = weir.writer(&broker.address, name)?;
         let pid = writer.id();
+        // It needs a moment to begin, so it has the start in it too.
+        let perf = if profile { Some(weir::profile(pid, &options.out)?) } else { None };
         let (began, broker_pid) = broker.first_record(&topic, &mut writer)?;
         let before = self.clock(pid, Some(broker_pid));
-        let perf = if profile { Some(weir::profile(pid, &self.options.out)?) } else { None };
         let ended = wait_for_positions(&weir.readings, &mut writer, load)?;
         let after = self.clock(pid, Some(broker_pid));
         let peak_mib = usage::peak_mib(pid);
         if let Some(perf) = perf {
-            finish_profile(perf, &self.options.out)?;
+            finish_profile(perf, &options.out)?;
         }
         drop(writer);
         weir.readings.verify("readings", load)?;
