@@ -3,10 +3,10 @@
 ARGS ?=
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 
-.PHONY: help run test measure fuzz guests fmt lint deny services-clean
+.PHONY: help run test measure bench-writer bench-writer-flat bench-writer-profile fuzz guests fmt lint deny services-clean
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Install what is missing, build, and start `weir dev` on port 3010 (ARGS="--fresh" starts over)
 	@scripts/install dev
@@ -24,6 +24,14 @@ measure: ## Run what takes minutes or prints figures: many random policies again
 
 fuzz: ## Fuzz each decoder for a minute (ARGS=600: seconds); needs a nightly toolchain
 	@scripts/fuzz $(ARGS)
+bench-writer: ## Measure the writer beside COPY and what it replaces, about 15 minutes (ARGS="--rounds 1 --lines abe"; bench/README.md)
+	@scripts/bench writer $(ARGS)
+
+bench-writer-flat: ## The same for line b alone, with 1 M and with 20 M rows
+	@scripts/bench writer --lines b --flat-rows 20000000 $(ARGS)
+
+bench-writer-profile: ## Where Weir's time goes in line b, by perf: target/bench/writer-profile.txt
+	@scripts/bench writer --lines b --rounds 1 --profile $(ARGS)
 
 guests: ## Build the sample guests into components
 	@scripts/guests
@@ -32,10 +40,12 @@ fmt: ## Format all Rust code
 	@cargo fmt --all
 	@cargo fmt --all --manifest-path validators/Cargo.toml
 	@cargo fmt --all --manifest-path fuzz/Cargo.toml
+	@cargo fmt --all --manifest-path bench/Cargo.toml
 
-lint: ## Clippy on host, tests and guests; warnings are errors
+lint: ## Clippy on host, tests, guests and bench; warnings are errors
 	@cargo clippy --workspace --all-targets --locked -- -D warnings
 	@cargo clippy --manifest-path validators/Cargo.toml --workspace --locked -- -D warnings
+	@cargo clippy --manifest-path bench/Cargo.toml --all-targets --locked -- -D warnings
 
 deny: ## Check licences, bans and sources of all dependencies
 	@command -v cargo-deny >/dev/null || cargo install cargo-deny --locked
