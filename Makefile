@@ -3,7 +3,7 @@
 ARGS ?=
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 
-.PHONY: help run test measure bench-writer bench-writer-flat bench-writer-profile fuzz guests fmt lint deny services-clean
+.PHONY: help run test measure soak bench-writer bench-writer-flat bench-writer-profile fuzz guests fmt lint deny services-clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,10 +20,14 @@ test: ## Start the real services, build the guests, run every test (ARGS="name" 
 	@scripts/test $(ARGS)
 
 measure: ## Run what takes minutes or prints figures: many random policies against casbin, rows a second of the store
-	@WEIR_TEST_PROFILE=release scripts/test --ignored --nocapture --test-threads 1
+	@WEIR_TEST_PROFILE=release scripts/test --ignored --nocapture --test-threads 1 --skip soak
+
+soak: ## Run the long forms of the faults: 100 kills, 2,000 broken commits (ARGS="kills" runs those whose name has it)
+	@scripts/test --ignored --nocapture --test-threads 1 $(or $(ARGS),soak)
 
 fuzz: ## Fuzz each decoder for a minute (ARGS=600: seconds); needs a nightly toolchain
 	@scripts/fuzz $(ARGS)
+
 bench-writer: ## Measure the writer beside COPY and what it replaces, about 15 minutes (ARGS="--rounds 1 --lines abe"; bench/README.md)
 	@scripts/bench writer $(ARGS)
 

@@ -174,9 +174,8 @@ async fn an_avro_schema_has_a_number_and_belongs_to_avro_topics() {
     assert_eq!(found["data"]["id"], made["data"]["id"]);
     app.globex().get(&format!("{SCHEMAS}/number/{number}")).await.expect_error(404);
     let json = acme.post(SCHEMAS, &json!({ "name": "plain", "type": "json-schema", "definition": {} })).await.expect(201);
-    let topic = |format: &str, schema: &serde_json::Value| {
-        json!({ "name": "rooms", "format": format, "schemaId": schema["data"]["id"] })
-    };
+    let topic =
+        |format: &str, schema: &serde_json::Value| json!({ "name": "rooms", "format": format, "schemaId": schema["data"]["id"] });
     assert!(acme.post(TOPICS, &topic("avro", &json)).await.expect_error(400).contains("type `avro`"));
     assert!(acme.post(TOPICS, &topic("json", &made)).await.expect_error(400).contains("type `json-schema`"));
     acme.post(TOPICS, &topic("avro", &made)).await.expect(201);

@@ -107,8 +107,13 @@ impl App {
 
     /// Starts another replica, in this role.
     pub fn replica_as(&self, role: &str) -> Self {
+        self.replica_with(&[("WEIR_ROLE", role)])
+    }
+
+    /// Starts another replica, with these variables set otherwise.
+    pub fn replica_with(&self, others: &[(&str, &str)]) -> Self {
         let mut variables = self.variables.clone();
-        variables.insert("WEIR_ROLE".to_owned(), role.to_owned());
+        variables.extend(others.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let (base, process) = Process::start(&variables);
         Self {
             base,
@@ -125,7 +130,28 @@ impl App {
         self.process.end(Signal::SIGKILL);
     }
 
-    /// Starts it again after [`App::kill`].
+    /// Ends it as an operator does, to be started again.
+    pub fn terminate(&mut self) {
+        let code = self.process.end(Signal::SIGTERM);
+        assert_eq!(code, Some(0), "it stops cleanly; its log:\n{}", self.log());
+    }
+
+    /// Stops all its threads where they are, as a machine does that is out of breath.
+    pub fn freeze(&self) {
+        self.process.signal(Signal::SIGSTOP);
+    }
+
+    /// Lets it go on after [`App::freeze`], not knowing that time has passed.
+    pub fn thaw(&self) {
+        self.process.signal(Signal::SIGCONT);
+    }
+
+    /// Sets a variable for its next start.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.variables.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Starts it again after [`App::kill`] or [`App::terminate`].
     pub fn restart(&mut self) {
         let (base, process) = Process::start(&self.variables);
         self.base = base;
@@ -136,9 +162,24 @@ impl App {
     pub fn stop(mut self) {
         let code = self.process.end(Signal::SIGTERM);
         assert_eq!(code, Some(0), "it stops cleanly; its log:\n{}", self.log());
-        let errors: Vec<String> =
-            self.log().lines().filter(|line| line.contains("\"level\":\"ERROR\"")).map(str::to_owned).collect();
+        // sqlx has a word of its own for a connection that breaks while it is being set up, which Weir then tries again.
+        let is_error = |line: &&str| line.contains("\"level\":\"ERROR\"") && !line.contains("error returned from after_connect");
+        let errors: Vec<String> = self.log().lines().filter(is_error).map(str::to_owned).collect();
         assert!(errors.is_empty(), "errors in the log:\n{}", errors.join("\n"));
+    }
+
+    /// Waits until `/health` is as wanted, and returns what it says.
+    pub async fn health(&self, patience: Duration, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + patience;
+        loop {
+            let answer = self.nobody().get("/health").await;
+            let said: Value = serde_json::from_slice(&answer.body).expect("JSON");
+            if wanted(&said) {
+                return said;
+            }
+            assert!(Instant::now() < deadline, "/health does not say that {what} within {patience:?}: {said}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// What it has logged.
@@ -292,13 +333,17 @@ impl Process {
         panic!("weir is not ready; its log:\n{}", self.log.lock().expect("not poisoned").join("\n"));
     }
 
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id().try_into().expect("a process id"));
+        kill(pid, signal).expect("it is ours");
+    }
+
     /// Sends a signal and waits for the end; its exit code, if it had one.
     fn end(&mut self, signal: Signal) -> Option<i32> {
         if let Ok(Some(ended)) = self.child.try_wait() {
             return ended.code();
         }
-        let pid = Pid::from_raw(self.child.id().try_into().expect("a process id"));
-        kill(pid, signal).expect("it is ours to end");
+        self.signal(signal);
         let deadline = Instant::now() + Duration::from_secs(30);
         while Instant::now() < deadline {
             if let Some(ended) = self.child.try_wait().expect("it is our child") {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{Connection as _, Executor as _, PgConnection, PgPool};
 
+use super::broker::free_port;
 use super::services;
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -76,9 +77,7 @@ pub struct Cluster {
 impl Cluster {
     /// A new cluster, started.
     pub fn create() -> Self {
-        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-        let port = listener.local_addr().expect("bound").port();
-        drop(listener);
+        let port = free_port();
         let name = unique("own");
         script(&["create", &name, &port.to_string()]);
         Self { name, port }
@@ -97,6 +96,22 @@ impl Cluster {
     /// Stops it; connections break.
     pub fn stop(&self) {
         script(&["stop", &self.name]);
+    }
+
+    /// Ends it at once, as a power cut does.
+    pub fn kill(&self) {
+        script(&["kill", &self.name]);
+    }
+
+    /// Gives it a file system of `mib` MiB in memory; its path, for a tablespace. Needs root.
+    pub fn disk(&self, mib: u32) -> String {
+        script(&["disk", &self.name, &mib.to_string()]);
+        format!("/var/tmp/weir-postgres-{}/disk", self.name)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> std::net::SocketAddr {
+        ([127, 0, 0, 1], self.port).into()
     }
 }
 

@@ -13,6 +13,13 @@ pub fn postgres() -> String {
     variable("WEIR_TEST_POSTGRES_URL")
 }
 
+/// Where that cluster listens.
+pub fn postgres_address() -> std::net::SocketAddr {
+    let url = postgres();
+    let host = url.rsplit_once('@').and_then(|(_, rest)| rest.split_once('/')).expect("an address with a host and a database").0;
+    host.parse().expect("a number of a host and a port")
+}
+
 /// Kafka's bootstrap servers.
 pub fn brokers() -> String {
     variable("WEIR_TEST_KAFKA_BROKERS")

@@ -1,8 +1,12 @@
-//! Two writers in one group.
+//! Several writers in one group.
 
-use std::time::Duration;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
-use super::{assert_exactly_once, message, register, wait_for};
+use tokio_util::sync::CancellationToken;
+
+use super::load::Load;
+use super::{accounted_for, assert_exactly_once, message, register, wait_for};
 use crate::support::app::App;
 use crate::support::broker::Broker;
 
@@ -43,4 +47,65 @@ async fn partitions_move_between_living_replicas_without_loss() {
     wait_for(&pool, number, Duration::from_mins(2)).await;
     assert_exactly_once(&pool, &topic, number).await;
     first.stop();
+}
+
+/// The longest time without anything stored while replicas come and go: a session of one that was killed, a rebalance for each that
+/// came meanwhile, and a machine with more to do.
+const STALL: Duration = Duration::from_mins(1);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_that_join_and_leave_under_load_lose_and_double_nothing() {
+    let broker = Broker::connect();
+    let topic = broker.topic(10).await;
+    let first =
+        App::builder().with_kafka().set("WEIR_WRITER_FLUSH_READINGS", "100").set("WEIR_WRITER_FLUSH_AGE_MS", "50").start().await;
+    register(&first, &topic).await;
+    let pool = first.databases.readings().await;
+    let load = Load::start(&broker, &topic, 10);
+    wait_for(&pool, 500, Duration::from_mins(1)).await;
+    let over = CancellationToken::new();
+    let longest = tokio::spawn({
+        let (pool, over) = (pool.clone(), over.clone());
+        async move {
+            let (mut read, mut since, mut longest) = (0, Instant::now(), Duration::ZERO);
+            while !over.is_cancelled() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                let now = accounted_for(&pool).await;
+                if now > read {
+                    (read, since) = (now, Instant::now());
+                }
+                longest = longest.max(since.elapsed());
+            }
+            longest
+        }
+    });
+    let (mut replicas, pause) = (VecDeque::new(), Duration::from_secs(2));
+    for _ in 0..3 {
+        replicas.push_back(first.replica_as("writer"));
+        tokio::time::sleep(pause).await;
+    }
+    for leaves in [Leaves::Stopped, Leaves::Killed, Leaves::Stopped] {
+        let mut oldest: App = replicas.pop_front().expect("three have joined");
+        match leaves {
+            Leaves::Stopped => oldest.stop(),
+            Leaves::Killed => oldest.kill(),
+        }
+        replicas.push_back(first.replica_as("writer"));
+        tokio::time::sleep(pause).await;
+    }
+    load.more(2_000).await;
+    let number = load.stop().await;
+    wait_for(&pool, number, Duration::from_mins(3)).await;
+    over.cancel();
+    let longest = longest.await.expect("it looks on");
+    eprintln!("nothing was stored for {longest:?} at the longest");
+    assert!(longest < STALL, "nothing was stored for {longest:?}");
+    assert_exactly_once(&pool, &topic, number).await;
+    replicas.into_iter().for_each(App::stop);
+    first.stop();
+}
+
+enum Leaves {
+    Stopped,
+    Killed,
 }

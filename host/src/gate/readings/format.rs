@@ -31,7 +31,8 @@ impl Gate {
         let numbers = avro::numbers(messages);
         let schemas = match &self.registry {
             Some(registry) if rules.avro_schema.is_none() => {
-                let asked = numbers.into_iter().map(async |number| Ok::<_, Error>((number, registry.definition(&permit, number).await?)));
+                let asked =
+                    numbers.into_iter().map(async |number| Ok::<_, Error>((number, registry.definition(&permit, number).await?)));
                 let found: Vec<_> = stream::iter(asked).buffer_unordered(limits::REGISTRY_AT_ONCE).try_collect().await?;
                 let plan = |(number, found): (i32, Option<Result<Arc<_>, _>>)| {
                     let plan = found?.and_then(|found: Arc<Definition>| self.schemas.plan(&found.schema, &found.references));
