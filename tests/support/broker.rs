@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::message::{Header, OwnedHeaders, ToBytes};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, StreamConsumer};
+use rdkafka::message::{Header, Message as _, OwnedHeaders, ToBytes};
 use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tempfile::TempDir;
 
 use super::database::unique;
@@ -128,6 +128,26 @@ impl Broker {
         for sent in join_all(sends).await {
             sent.map_err(|(error, _)| error).expect("the broker takes it");
         }
+    }
+
+    /// The messages of a partition from its beginning on, as soon as there are so many.
+    pub async fn read(&self, topic: &str, partition: i32, number: usize) -> Vec<Record> {
+        let consumer: StreamConsumer = config(&self.brokers).set("group.id", unique("reader")).create().expect("a consumer");
+        let mut from = TopicPartitionList::new();
+        from.add_partition_offset(topic, partition, Offset::Beginning).expect("an offset");
+        consumer.assign(&from).expect("assigned");
+        let mut records = Vec::with_capacity(number);
+        while records.len() < number {
+            let message = tokio::time::timeout(PATIENCE, consumer.recv()).await;
+            let message = message.unwrap_or_else(|_| panic!("{} of {number} messages came", records.len())).expect("a message");
+            let headers = message.headers().into_iter().flat_map(rdkafka::message::Headers::iter);
+            records.push(Record {
+                value: message.payload().map(<[u8]>::to_vec),
+                key: message.key().map(<[u8]>::to_vec),
+                headers: headers.map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect(),
+            });
+        }
+        records
     }
 
     /// The oldest offset of each partition, and one past its newest.

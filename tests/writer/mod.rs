@@ -11,6 +11,7 @@ mod faults;
 mod forms;
 mod hang;
 mod kill;
+mod letters;
 mod load;
 mod log;
 mod outage;

@@ -149,20 +149,22 @@ impl Gate {
         Ok(steps.into())
     }
 
-    /// Reads entries once more, as many groups as topics, the oldest entry of each first.
+    /// Reads entries once more, in groups by topic and by whether they came as messages or by HTTP, the oldest entry of each first.
     async fn decode_entries(&self, caller: &Caller, entries: Vec<Kept>) -> Result<Vec<Group>> {
-        let mut topics: Vec<(Arc<str>, Vec<Unread>)> = Vec::new();
-        for Kept { id, topic, index, raw, .. } in entries {
-            let at = topics.iter().position(|(known, _)| **known == *topic).unwrap_or_else(|| {
-                topics.push((topic.as_str().into(), Vec::new()));
-                topics.len() - 1
+        let mut kinds: Vec<(Arc<str>, bool, Vec<Unread>)> = Vec::new();
+        for Kept { id, topic, message, index, raw, .. } in entries {
+            let kind = (&*topic, message.is_some());
+            let at = kinds.iter().position(|(topic, is_message, _)| (&**topic, *is_message) == kind).unwrap_or_else(|| {
+                kinds.push((topic.as_str().into(), message.is_some(), Vec::new()));
+                kinds.len() - 1
             });
-            topics[at].1.push(Unread { id, source: Source::Http { index: index.cast_unsigned() }, raw: Bytes::from(raw) });
+            kinds[at].2.push(Unread { id, source: Source::Http { index: index.cast_unsigned() }, raw: Bytes::from(raw) });
         }
         let now = self.clock.now();
-        let mut groups = Vec::with_capacity(topics.len());
-        for (topic, entries) in topics {
-            let format = self.format_of(caller, &topic, &entries).await?;
+        let mut groups = Vec::with_capacity(kinds.len());
+        for (topic, is_message, entries) in kinds {
+            // Only messages are written in their topic's format.
+            let format = if is_message { self.format_of(caller, &topic, &entries).await? } else { Format::Json };
             // On a thread where it holds nobody up.
             let decode = move || {
                 let mut decoder = Decoder::new(&topic, format, now);
@@ -180,9 +182,6 @@ impl Gate {
 
     /// How the entries of a topic are read. Of a topic that is denied or gone the way on says so, for each of them.
     async fn format_of(&self, caller: &Caller, topic: &str, entries: &[Unread]) -> Result<Format> {
-        if topic.is_empty() {
-            return Ok(Format::Json);
-        }
         let messages: Vec<Bytes> = entries.iter().map(|entry| entry.raw.clone()).collect();
         match self.message_format(caller, topic, messages).await {
             Err(error) if matches!(error.kind(), Kind::Forbidden | Kind::NotFound) => Ok(Format::Json),

@@ -243,6 +243,13 @@ pub(super) struct Before {
     pub(super) quality: i16,
 }
 
+impl Before {
+    /// True where writing the row would change nothing.
+    pub(super) fn says_the_same(&self, line: &Line, parts: &[Part]) -> bool {
+        line.value() == self.value && line.text(parts) == self.text.as_deref() && line.quality == self.quality
+    }
+}
+
 /// What the database did with the chosen rows.
 #[derive(Debug)]
 pub(super) enum Answer {
@@ -323,7 +330,7 @@ impl Lines {
         self.chosen.as_ref().map_or(self.all.len(), Vec::len)
     }
 
-    fn chosen_at(&self, place: usize) -> &Line {
+    pub(super) fn chosen_at(&self, place: usize) -> &Line {
         &self.all[self.chosen.as_ref().map_or(place, |chosen| chosen[place] as usize)]
     }
 
@@ -370,13 +377,7 @@ impl Lines {
                     (Conflict::KeepLast, 0) if same.len() == 1 && !written => 0,
                     (Conflict::KeepLast, 0) => match before {
                         None => NEW,
-                        Some(before)
-                            if line.value() == before.value
-                                && line.text(parts) == before.text.as_deref()
-                                && line.quality == before.quality =>
-                        {
-                            0
-                        }
+                        Some(before) if before.says_the_same(line, parts) => 0,
                         Some(_) => NEW | REPLACED,
                     },
                     (Conflict::KeepLast, _) if line.says_the_same(&same[n - 1], parts) => 0,

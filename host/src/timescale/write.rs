@@ -30,24 +30,23 @@ statements! {
         from unnest($1::bigint[], $2::timestamptz[]) with ordinality as i (series_id, time, n) \
         cross join lateral (select o.value, o.text, o.quality from readings o \
             where o.series_id = i.series_id and o.time = i.time and o.time between $3 and $4 offset 0) r";
-    /// An equal row stays untouched: that is 2.5 times faster, leaves no dead rows, and keeps it with the batch that brought it. A row
-    /// that was updated has an `xmax`, one that was inserted has none.
-    UPSERT = "insert into readings as r (time, series_id, value, text, quality, batch_id) \
+    /// What it returns was not there before: the index has the last word, whoever else writes.
+    INSERT = "insert into readings (time, series_id, value, text, quality, batch_id) \
+        select i.time, i.series_id, i.value, i.text, i.quality, i.batch_id \
+        from unnest($1::timestamptz[], $2::bigint[], $3::float8[], $4::text[], $5::int2[], $6::uuid[]) \
+            as i (time, series_id, value, text, quality, batch_id) \
+        order by i.series_id, i.time \
+        on conflict (series_id, time) do nothing \
+        returning series_id, time";
+    /// Rows that were there and differ.
+    UPSERT = "insert into readings (time, series_id, value, text, quality, batch_id) \
         select i.time, i.series_id, i.value, i.text, i.quality, i.batch_id \
         from unnest($1::timestamptz[], $2::bigint[], $3::float8[], $4::text[], $5::int2[], $6::uuid[]) \
             as i (time, series_id, value, text, quality, batch_id) \
         order by i.series_id, i.time \
         on conflict (series_id, time) do update set value = excluded.value, text = excluded.text, quality = excluded.quality, \
             batch_id = excluded.batch_id \
-            where (r.value, r.text, r.quality) is distinct from (excluded.value, excluded.text, excluded.quality) \
-        returning series_id, time, r.xmax <> 0";
-    KEEP_FIRST = "insert into readings (time, series_id, value, text, quality, batch_id) \
-        select i.time, i.series_id, i.value, i.text, i.quality, i.batch_id \
-        from unnest($1::timestamptz[], $2::bigint[], $3::float8[], $4::text[], $5::int2[], $6::uuid[]) \
-            as i (time, series_id, value, text, quality, batch_id) \
-        order by i.series_id, i.time \
-        on conflict (series_id, time) do nothing \
-        returning series_id, time, false";
+        returning series_id, time";
 }
 
 /// Rows below which a merge costs fewer round trips than a COPY that may fail.
@@ -274,50 +273,86 @@ async fn copy_in(connection: &mut PgConnection, rows: &[u8]) -> Result<Answer, s
     Ok(Answer::AllNew)
 }
 
-/// Writes what differs from what is there.
+/// Writes what differs from what is there. An equal row stays untouched: that is 2.5 times faster than writing it again, leaves no dead
+/// rows, and keeps it with the batch that brought it.
+///
+/// New rows and those that take the place of others go by a statement each, because only that tells them apart on every edition: the
+/// system column that would say it in one cannot be read from a partitioned table.
 async fn merge(connection: &mut PgConnection, parts: &[Part], lines: &Lines, batches: &[Uuid]) -> Result<Answer, WriteError> {
     let times = lines.chosen().map(time).collect::<Result<Vec<DateTime<Utc>>, WriteError>>()?;
-    let series: Vec<i64> = lines.chosen().map(|line| line.series).collect();
-    let (sql, before) = match lines.keeps() {
-        Conflict::KeepLast => (UPSERT, before(connection, &series, &times).await?),
-        Conflict::KeepFirst => (KEEP_FIRST, HashMap::new()),
-    };
-    let rows = sqlx::query(sql)
-        .bind(&times)
-        .bind(&series)
-        .bind(lines.chosen().map(Line::value).collect::<Vec<_>>())
-        .bind(lines.chosen().map(|line| line.text(parts)).collect::<Vec<_>>())
-        .bind(lines.chosen().map(|line| line.quality).collect::<Vec<_>>())
-        .bind(lines.chosen().map(|line| batches[line.batch as usize]).collect::<Vec<_>>())
-        .fetch_all(connection)
-        .await?;
-    let mut written = vec![Written::No; series.len()];
-    for row in rows {
-        let time: DateTime<Utc> = row.try_get(1)?;
-        if let Some(place) = lines.find(row.try_get(0)?, time.timestamp_micros()) {
-            written[place] = if row.try_get(2)? { Written::Over } else { Written::New };
-        }
+    let mut written = vec![Written::No; lines.len()];
+    let all: Vec<usize> = (0..lines.len()).collect();
+    for place in put(connection, INSERT, parts, lines, &all, &times, batches).await? {
+        written[place] = Written::New;
+    }
+    if lines.keeps() == Conflict::KeepFirst {
+        return Ok(Answer::Merged { written, before: HashMap::new() });
+    }
+    let there: Vec<usize> = all.into_iter().filter(|place| written[*place] == Written::No).collect();
+    let before = before(connection, lines, &there, &times).await?;
+    let differ = |place: &usize| before.get(place).is_none_or(|before| !before.says_the_same(lines.chosen_at(*place), parts));
+    let differing: Vec<usize> = there.into_iter().filter(differ).collect();
+    for place in put(connection, UPSERT, parts, lines, &differing, &times, batches).await? {
+        // One that was there a moment ago and is not any more was deleted in between.
+        written[place] = if before.contains_key(&place) { Written::Over } else { Written::New };
     }
     Ok(Answer::Merged { written, before })
 }
 
+/// Writes the chosen rows at these places; returns the places that were written.
+async fn put(
+    connection: &mut PgConnection,
+    sql: &'static str,
+    parts: &[Part],
+    lines: &Lines,
+    places: &[usize],
+    times: &[DateTime<Utc>],
+    batches: &[Uuid],
+) -> Result<Vec<usize>, sqlx::Error> {
+    if places.is_empty() {
+        return Ok(Vec::new());
+    }
+    let chosen = || places.iter().map(|place| lines.chosen_at(*place));
+    let rows = sqlx::query(sql)
+        .bind(places.iter().map(|place| times[*place]).collect::<Vec<_>>())
+        .bind(chosen().map(|line| line.series).collect::<Vec<_>>())
+        .bind(chosen().map(Line::value).collect::<Vec<_>>())
+        .bind(chosen().map(|line| line.text(parts)).collect::<Vec<_>>())
+        .bind(chosen().map(|line| line.quality).collect::<Vec<_>>())
+        .bind(chosen().map(|line| batches[line.batch as usize]).collect::<Vec<_>>())
+        .fetch_all(connection)
+        .await?;
+    let place = |row: sqlx::postgres::PgRow| -> Result<Option<usize>, sqlx::Error> {
+        let time: DateTime<Utc> = row.try_get(1)?;
+        Ok(lines.find(row.try_get(0)?, time.timestamp_micros()))
+    };
+    rows.into_iter().filter_map(|row| place(row).transpose()).collect()
+}
+
+/// The rows that are there at these places.
 async fn before(
     connection: &mut PgConnection,
-    series: &[i64],
+    lines: &Lines,
+    places: &[usize],
     times: &[DateTime<Utc>],
 ) -> Result<HashMap<usize, Before>, sqlx::Error> {
+    if places.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let of_places = || places.iter().map(|place| times[*place]);
     let rows = sqlx::query(BEFORE)
-        .bind(series)
-        .bind(times)
-        .bind(times.iter().min())
-        .bind(times.iter().max())
+        .bind(places.iter().map(|place| lines.chosen_at(*place).series).collect::<Vec<_>>())
+        .bind(of_places().collect::<Vec<_>>())
+        .bind(of_places().min())
+        .bind(of_places().max())
         .fetch_all(connection)
         .await?;
     rows.iter()
         .map(|row| {
-            let place: i64 = row.try_get(0)?;
-            let before = Before { value: row.try_get(1)?, text: row.try_get(2)?, quality: row.try_get(3)? };
-            Ok((usize::try_from(place - 1).unwrap_or(usize::MAX), before))
+            let n: i64 = row.try_get(0)?;
+            let place = usize::try_from(n - 1).ok().and_then(|at| places.get(at)).copied();
+            let place = place.ok_or_else(|| sqlx::Error::Decode("a row of another number came back".into()))?;
+            Ok((place, Before { value: row.try_get(1)?, text: row.try_get(2)?, quality: row.try_get(3)? }))
         })
         .collect()
 }

@@ -38,6 +38,9 @@ pub(super) struct Session<'a> {
     notes: mpsc::Receiver<Note>,
     /// Partitions that are to be positioned anew, and when.
     again: HashMap<Partition, Instant>,
+    /// What the broker said of the logs of partitions whose position is outside: it is not asked again, since a log that grows past
+    /// the position later would hide that the messages before are others.
+    outside: HashMap<Partition, Ends>,
     /// Partitions whose readings are mostly late.
     late: HashSet<Partition>,
     connected: bool,
@@ -91,6 +94,7 @@ impl<'a> Session<'a> {
             epoch: 0,
             notes,
             again: HashMap::new(),
+            outside: HashMap::new(),
             late: HashSet::new(),
             connected: false,
             trouble: None,
@@ -179,6 +183,7 @@ impl<'a> Session<'a> {
                 tracing::info!(?partitions, "partitions revoked");
                 for partition in partitions {
                     self.again.remove(&partition);
+                    self.outside.remove(&partition);
                     self.late.remove(&partition);
                     self.places.remove(&partition);
                     self.writer.gate.vitals.lag.remove(&labels(&partition));
@@ -236,8 +241,10 @@ impl<'a> Session<'a> {
         let stored = positions.into_iter().find(|(number, _)| *number == partition.number).map(|(_, next)| next);
         let (Some(stored), Some((low, high))) = (stored, ends) else { return Ok(stored) };
         if (low..=high).contains(&stored) {
+            self.outside.remove(partition);
             return Ok(Some(stored));
         }
+        self.outside.insert(partition.clone(), (low, high));
         let to = match self.writer.kafka.out_of_range {
             OffsetOutOfRange::Stop => {
                 return Err(format!(
@@ -250,6 +257,7 @@ impl<'a> Session<'a> {
         tracing::warn!(%partition, stored, low, high, to, "position {stored} of {partition} is not in the log; going on at {to}");
         let moved = self.writer.gate.writer_position_move(&tenant, &log, partition.number, stored, to).await;
         moved.map_err(|error| Chain(&error).to_string())?;
+        self.outside.remove(partition);
         self.moved.truncate(MOVED_SHOWN - 1);
         self.moved.push_front(format!("{partition} from {stored} to {to}"));
         Ok(Some(to))
@@ -321,7 +329,8 @@ impl<'a> Session<'a> {
             self.again.iter().filter(|(_, at)| **at <= now).map(|(partition, _)| partition.clone()).collect();
         for partition in due {
             self.again.remove(&partition);
-            if let Some(start) = self.start(partition, None).await {
+            let ends = self.outside.get(&partition).copied();
+            if let Some(start) = self.start(partition, ends).await {
                 self.consumer.position(start);
             }
         }

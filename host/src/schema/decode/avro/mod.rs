@@ -106,6 +106,7 @@ impl Plan {
         let mut found = Found::default();
         // Units are of metrics that may come after them.
         let mut unit = None;
+        let (mut has_values, mut has_value) = (false, false);
         for slot in &self.slots {
             match slot {
                 Slot::Sensor(choice) => {
@@ -120,11 +121,13 @@ impl Plan {
                 }
                 Slot::Values(choice) => {
                     if let Some(pairs) = datum.branch(choice)? {
+                        has_values = true;
                         each(&mut datum, pairs, |metric, value| add(draft, &|| at("/values", metric), metric, value))?;
                     }
                 }
                 Slot::Value(choice) => {
                     if let Some(leaf) = datum.branch(choice)? {
+                        has_value = true;
                         let value = datum.leaf(leaf)?;
                         add(draft, &|| "/value".to_owned(), "value", value)?;
                     }
@@ -154,6 +157,9 @@ impl Plan {
                     }
                 }
             }
+        }
+        if has_values && has_value {
+            return Err(Fault::at("/value", "give `values` or `value`, not both"));
         }
         if !datum.0.is_empty() {
             return Err(Fault::at("", format!("{} bytes are left after the record of its schema", datum.0.len())));

@@ -2,6 +2,7 @@
 
 use apache_avro::Schema;
 use apache_avro::types::Value;
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::super::tests::{now, reasons, rows, source, standing};
@@ -113,6 +114,59 @@ fn every_type_of_value_is_read_exactly() {
     assert_eq!(found, expected);
     let reading = &batch.readings()[0];
     assert_eq!((reading.quality, &*reading.schema_ref, &*reading.raw), (Quality::Suspect, "x@1", message.as_slice()));
+}
+
+#[test]
+fn a_record_has_values_or_one_value_and_not_both() {
+    let value = json!({ "name": "value", "type": ["null", "double"] });
+    let mut definition: serde_json::Value = serde_json::from_str(&schema(&map(), &json!("long"))).expect("JSON");
+    definition["fields"].as_array_mut().expect("fields").push(value);
+    let definition = definition.to_string();
+    let both = |value: Value| {
+        let values = Value::Map([("a".to_owned(), union(1, Value::Double(1.0)))].into());
+        let Value::Record(mut fields) = record(values, Value::Long(1_777_896_000_000), no_unit()) else { unreachable!() };
+        fields.push(("value".to_owned(), value));
+        write(&definition, Value::Record(fields))
+    };
+    let batch = decoded(&definition, [both(no_unit()), both(union(1, Value::Double(2.0)))]);
+    assert_eq!(standing(&batch), [true, false]);
+    assert!(reasons(&batch)[0].contains("not both"), "{:?}", reasons(&batch));
+}
+
+/// A value, as Avro and as JSON have it.
+fn value() -> impl Strategy<Value = (Value, serde_json::Value)> {
+    prop_oneof![
+        any::<f64>()
+            .prop_filter("finite", |number| number.is_finite())
+            .prop_map(|number| (union(1, Value::Double(number)), json!(number))),
+        (-(1i64 << 53)..=1 << 53).prop_map(|number| (union(4, Value::Long(number)), json!(number))),
+        any::<bool>().prop_map(|on| (union(5, Value::Boolean(on)), json!(on))),
+        "[^\\x00]{0,20}".prop_map(|text| (union(6, Value::String(text.clone())), json!(text))),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn a_record_becomes_the_rows_that_the_same_reading_in_json_becomes(
+        values in proptest::collection::btree_map("[a-z]{1,3}", value(), 1..8),
+        millis in 0i64..1_777_896_000_000,
+    ) {
+        let definition = schema(&map(), &json!("long"));
+        let avro = values.iter().map(|(name, (avro, _))| (name.clone(), avro.clone())).collect();
+        let json: serde_json::Map<_, _> = values.iter().map(|(name, (_, json))| (name.clone(), json.clone())).collect();
+        let avro = decoded(&definition, [write(&definition, record(Value::Map(avro), Value::Long(millis), no_unit()))]);
+        let json = json!({ "sensorId": "room", "timestamp": millis, "values": json, "quality": "suspect", "schemaRef": "x@1" });
+        let mut decoder = Decoder::new(&"t".into(), Format::Json, now());
+        decoder.message(&json.to_string().into(), source());
+        let json = decoder.finish();
+        prop_assert_eq!(standing(&avro), standing(&json));
+        let sorted = |batch: &Batch| {
+            let mut rows = rows(batch);
+            rows.sort();
+            rows
+        };
+        prop_assert_eq!(sorted(&avro), sorted(&json));
+    }
 }
 
 #[test]
