@@ -13,6 +13,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, StreamConsumer};
 use rdkafka::message::{Header, Message as _, OwnedHeaders, ToBytes};
+use rdkafka::metadata::{MetadataPartition, MetadataTopic};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tempfile::TempDir;
@@ -155,7 +156,7 @@ impl Broker {
         let patience = Duration::from_secs(30);
         let consumer: BaseConsumer = config(&self.brokers).create().expect("a consumer");
         let metadata = consumer.fetch_metadata(Some(topic), patience).expect("the broker answers");
-        let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions()).map(|partition| partition.id());
+        let partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions).map(MetadataPartition::id);
         let ends = partitions.map(|id| (id, consumer.fetch_watermarks(topic, id, patience).expect("the broker answers")));
         ends.collect()
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sqlx::error::DatabaseError;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
 use super::load::Load;
@@ -39,7 +40,7 @@ async fn a_full_disk_holds_the_topic_and_says_so_until_there_is_room() {
             break error;
         }
     };
-    assert_eq!(full.as_database_error().and_then(|error| error.code()).as_deref(), Some("53100"), "{full}");
+    assert_eq!(full.as_database_error().and_then(DatabaseError::code).as_deref(), Some("53100"), "{full}");
     while pool.execute("insert into ballast values (repeat('x', 7000))").await.is_ok() {}
     let said = app
         .health(Duration::from_mins(1), "the topic is held", |said| {

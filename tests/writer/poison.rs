@@ -73,10 +73,10 @@ fn poisons() -> Vec<(&'static str, Record, &'static str)> {
 type Laid = Vec<(Record, Option<usize>)>;
 
 /// Each kind alone in a row of good ones at each place, and two of it side by side at each place.
-fn lay(bad: &[Record], places: impl Iterator<Item = (usize, usize)> + Clone) -> Laid {
+fn lay(bad: &[Record], places: &[(usize, usize)]) -> Laid {
     let mut laid: Laid = Vec::new();
     for (kind, record) in bad.iter().enumerate() {
-        for (first, number) in places.clone() {
+        for &(first, number) in places {
             for place in 0..GROUP {
                 let here = (first..first + number).contains(&place);
                 laid.push(if here { (record.clone(), Some(kind)) } else { (good(laid.len()), None) });
@@ -87,8 +87,8 @@ fn lay(bad: &[Record], places: impl Iterator<Item = (usize, usize)> + Clone) -> 
 }
 
 /// One at each place, and two at each.
-fn every_place() -> impl Iterator<Item = (usize, usize)> + Clone {
-    (0..GROUP).map(|place| (place, 1)).chain((0..GROUP - 1).map(|place| (place, 2)))
+fn every_place() -> Vec<(usize, usize)> {
+    (0..GROUP).map(|place| (place, 1)).chain((0..GROUP - 1).map(|place| (place, 2))).collect()
 }
 
 /// Produces all and waits until all is accounted for.
@@ -136,10 +136,10 @@ async fn what_cannot_be_read_is_kept_aside_alone_wherever_it_lies() {
     // The largest are tried at fewer places.
     let (small, large): (Vec<Record>, Vec<Record>) =
         records.iter().cloned().partition(|record| record.value.as_ref().is_none_or(|value| value.len() < 100_000));
-    let mut laid = lay(&small, every_place());
+    let mut laid = lay(&small, &every_place());
     let after = laid.len();
     laid.extend(
-        lay(&large, [(0, 1), (GROUP - 1, 1), (3, 2)].into_iter())
+        lay(&large, &[(0, 1), (GROUP - 1, 1), (3, 2)])
             .into_iter()
             .enumerate()
             .map(|(at, (record, bad))| if bad.is_some() { (record, Some(small.len())) } else { (good(after + at), None) }),
@@ -173,7 +173,7 @@ async fn what_only_the_database_refuses_is_found_by_halving_wherever_it_lies() {
     pool.execute("alter table readings add constraint no_beast check (value is distinct from 666000)")
         .await
         .expect("a constraint");
-    let laid = lay(&[with_value("666000")], every_place());
+    let laid = lay(&[with_value("666000")], &every_place());
     consume(&broker, &topic, &laid, &pool).await;
     for (reason, sqlstate) in assert_told_apart(&pool, &topic, &laid).await.values() {
         assert!(reason.contains("no_beast"), "{reason}");
