@@ -12,7 +12,7 @@ use postgres::Client;
 
 use crate::database::Database;
 use crate::failure::{Doing as _, Failure, Result};
-use crate::load::{self, Load, METRICS, PARTITIONS};
+use crate::load::{Load, METRICS, PARTITIONS};
 
 const COPY: &str = "copy readings (time, series_id, value, batch_id, quality, text) from stdin (format binary)";
 /// Microseconds from the Unix epoch to PostgreSQL's, 2000-01-01.
@@ -79,7 +79,7 @@ fn transact(client: &mut Client, rows: &[u8]) -> Result<()> {
 fn encode(load: Load, partition: u64, messages: std::ops::Range<u64>, transaction: usize) -> Vec<u8> {
     let mut rows: Vec<(i64, i64, f64)> = Vec::new();
     for number in messages {
-        let message = load::message(partition, number);
+        let message = load.message(partition, number);
         for metric in 0..load.values {
             let series = message.sensor * METRICS.len() as u64 + metric as u64 + 1;
             #[expect(clippy::cast_precision_loss, reason = "below 2^53")]

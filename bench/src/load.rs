@@ -1,7 +1,7 @@
-//! The readings that every line of the table stores: the same ones in every run, on every machine.
+//! The readings that every line of the table stores: the same ones in every run.
 //!
-//! A thousand sensors, each in one of four partitions, send a message every ten seconds with a value for each of up to five metrics.
-//! Nothing is random: a value follows from sensor, metric and time, so that a sum tells whether the rows are the right ones.
+//! A thousand sensors, each in one of four partitions, send a message every second with a value for each of up to five metrics; the
+//! last one was sent just before the bench began, since readings of days ago are another lane's. Nothing is random: a value follows from sensor, metric and time, so that a sum tells whether the rows are the right ones.
 
 use chrono::DateTime;
 
@@ -18,10 +18,8 @@ pub const METRICS: [(&str, i64, i64); 5] = [
     ("battery", 300, 120),
 ];
 
-/// 2026-01-01T00:00:00Z, in milliseconds since the Unix epoch.
-const FIRST_TIME: i64 = 1_767_225_600_000;
 /// Milliseconds between two messages of a sensor.
-const STEP: i64 = 10_000;
+const STEP: i64 = 1_000;
 const SENSORS_HERE: u64 = SENSORS / PARTITIONS;
 
 /// How much is sent, and in which form.
@@ -31,6 +29,8 @@ pub struct Load {
     pub messages_each: u64,
     /// Values of a message, each a row: the first so many of [`METRICS`].
     pub values: usize,
+    /// The first time, in milliseconds since the Unix epoch.
+    pub from: i64,
 }
 
 /// One message.
@@ -43,9 +43,11 @@ pub struct Message {
 }
 
 impl Load {
-    /// As many whole messages, the same number in each partition, as make at most `rows` rows (and at least one message in each).
-    pub fn of(rows: u64, values: usize) -> Self {
-        Self { messages_each: (rows / (PARTITIONS * values as u64)).max(1), values }
+    /// As many whole messages, the same number in each partition, as make at most `rows` rows (and at least one message in each); the
+    /// last ones are of the second `until`, counted from the Unix epoch.
+    pub fn of(rows: u64, values: usize, until: i64) -> Self {
+        let messages_each = (rows / (PARTITIONS * values as u64)).max(1);
+        Self { messages_each, values, from: until * 1_000 - step(messages_each - 1) * STEP }
     }
 
     /// Messages of all partitions.
@@ -61,17 +63,21 @@ impl Load {
     /// The sum of all values, in hundredths.
     pub fn sum(&self) -> i64 {
         let messages =
-            (0..PARTITIONS).flat_map(|partition| (0..self.messages_each).map(move |number| message(partition, number)));
+            (0..PARTITIONS).flat_map(|partition| (0..self.messages_each).map(move |number| self.message(partition, number)));
         messages.flat_map(|message| (0..self.values).map(move |metric| message.hundredths(metric))).sum()
+    }
+
+    /// Message `number` of a partition.
+    pub fn message(&self, partition: u64, number: u64) -> Message {
+        let sensor = number % SENSORS_HERE * PARTITIONS + partition;
+        // A sensor's number as milliseconds: not all clocks tick together.
+        Message { sensor, time: self.from + step(number) * STEP + sensor.cast_signed() }
     }
 }
 
-/// Message `number` of a partition.
-pub fn message(partition: u64, number: u64) -> Message {
-    let sensor = number % SENSORS_HERE * PARTITIONS + partition;
-    let step = i64::try_from(number / SENSORS_HERE).unwrap_or(i64::MAX / STEP);
-    // A sensor's number as milliseconds: not all clocks tick together.
-    Message { sensor, time: FIRST_TIME + step * STEP + sensor.cast_signed() }
+/// Which of its messages a sensor sends as message `number` of its partition.
+fn step(number: u64) -> i64 {
+    (number / SENSORS_HERE).cast_signed()
 }
 
 impl Message {
@@ -148,11 +154,11 @@ mod tests {
 
     #[test]
     fn a_message_is_json_with_a_sum_that_its_values_have() {
-        let load = Load { messages_each: 500, values: 5 };
+        let load = Load::of(10_000, 5, 1_777_896_000);
         let mut sum = 0.0;
         let mut seen = std::collections::BTreeSet::new();
         for (partition, number) in (0..PARTITIONS).flat_map(|partition| (0..500).map(move |number| (partition, number))) {
-            let message = message(partition, number);
+            let message = load.message(partition, number);
             assert!(seen.insert((message.sensor, message.time)), "no sensor says two things at a time");
             let json: serde_json::Value = serde_json::from_str(&message.json(5)).unwrap();
             sum += json["values"].as_object().unwrap().values().map(|value| value.as_f64().unwrap()).sum::<f64>();
@@ -165,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_load_is_never_more_than_was_asked_for() {
-        assert_eq!(Load::of(1_000_003, 5).rows(), 1_000_000);
-        assert_eq!(Load::of(1, 1).rows(), 4);
+        assert_eq!(Load::of(1_000_003, 5, 0).rows(), 1_000_000);
+        assert_eq!(Load::of(1, 1, 0).rows(), 4);
     }
 }

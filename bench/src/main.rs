@@ -16,6 +16,7 @@ mod usage;
 mod weir;
 
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Parser as _;
 
@@ -30,7 +31,7 @@ const COPY_ROWS: u64 = 50_000;
 
 fn main() -> ExitCode {
     let done = match Command::parse().part {
-        Part::Broker { messages_each, values } => broker::run(Load { messages_each, values }).map(|()| true),
+        Part::Broker { messages_each, values, from } => broker::run(Load { messages_each, values, from }).map(|()| true),
         Part::Writer(options) => writer(&options),
     };
     match done {
@@ -51,8 +52,9 @@ fn writer(options: &Options) -> Result<bool> {
     }
     std::fs::create_dir_all(&options.out).doing("the folder of results cannot be made")?;
     let values = usize::from(options.values);
-    let load = Load::of(options.rows, values);
-    let peer_load = Load::of(options.peer_rows.min(options.rows), values);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).doing("the clock stands before 1970")?.as_secs().cast_signed();
+    let load = Load::of(options.rows, values, now);
+    let peer_load = Load::of(options.peer_rows.min(options.rows), values, now);
     let mut bench = Bench::new(options)?;
     if !bench.cluster.durable {
         return Err(Failure::new("the cluster must have fsync, synchronous_commit and full_page_writes on"));
@@ -80,7 +82,7 @@ fn writer(options: &Options) -> Result<bool> {
         results.rounds.push(round);
     }
     if let Some(rows) = options.flat_rows {
-        let run = bench.run(Line::Plain, Load::of(rows, values), COPY_ROWS, false);
+        let run = bench.run(Line::Plain, Load::of(rows, values, now), COPY_ROWS, false);
         results.flat = tell("many rows", Line::Plain, &run).ok();
         results.void.extend(run.err().map(|failure| format!("many rows: {failure}")));
     }

@@ -190,7 +190,7 @@ impl Broker {
     fn start(load: Load) -> Result<Self> {
         let program = std::env::current_exe().doing("the bench does not find itself")?;
         let mut command = Command::new(program);
-        command.args(["broker", &load.messages_each.to_string(), &load.values.to_string()]);
+        command.args(["broker", &load.messages_each.to_string(), &load.values.to_string(), &load.from.to_string()]);
         let mut process = Process::start("the broker", &mut command)?;
         let (_, port) = process.wait_for(STILL * 5, |line| line.strip_prefix("port ").map(str::to_owned))?;
         Ok(Self { process, address: format!("127.0.0.1:{port}") })

@@ -24,6 +24,8 @@ pub enum Part {
         messages_each: u64,
         /// Values of a message.
         values: usize,
+        /// The first time, in milliseconds since the Unix epoch.
+        from: i64,
     },
 }
 

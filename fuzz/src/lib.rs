@@ -74,7 +74,7 @@ pub fn avro_schema(bytes: &[u8]) {
 
 fn decoded(format: Format, payload: &Bytes) -> Batch {
     let mut decoder = Decoder::new(&"t".into(), format, now());
-    decoder.message(payload, source());
+    decoder.message(payload.clone(), source());
     let batch = decoder.finish();
     assert!(!batch.is_empty(), "a message that leaves nothing behind is not accounted for");
     batch

@@ -85,6 +85,8 @@ pub const STORE_TIME: Duration = Duration::from_mins(1);
 /// How long a transaction may stand idle before the database ends it: a writer that was stopped in the middle of a batch must not hold
 /// its partitions for longer than that.
 pub const STALLED_TRANSACTION: Duration = Duration::from_secs(10);
+/// Bytes of rows that go to the database in one piece; beyond 64 KiB larger ones cost nothing less.
+pub const COPY_PIECE_BYTES: usize = 128 << 10;
 /// Values on one page of readings; beyond it the page ends early, with whole readings. A thousand readings may have a thousand values each.
 pub const PAGE_VALUES: usize = 50_000;
 /// Bytes of an entry of quarantine that a list shows: enough to see what it is, and a page of a thousand is a megabyte.
@@ -122,7 +124,7 @@ pub const WRITER_LANES: usize = 4;
 /// Readings that a lane gathers before it flushes.
 pub const FLUSH_READINGS: usize = 10_000;
 /// Bytes of messages that a lane gathers before it flushes; what is made of them takes about five times as much memory.
-pub const FLUSH_BYTES: usize = 4 << 20;
+pub const FLUSH_BYTES: usize = 1 << 20;
 /// The age of the oldest message at which a lane flushes whatever it has.
 pub const FLUSH_AGE: Duration = Duration::from_millis(200);
 /// Bytes of messages that are handed to a lane in one piece; large enough that a piece costs nothing beside its messages.
@@ -133,7 +135,7 @@ pub const RUN_MESSAGES: usize = 2_000;
 pub const LANE_QUEUE: usize = 1_024;
 /// Bytes of messages that have left librdkafka and are not stored yet, all lanes together. What is made of them on the way (columns,
 /// rows) is about five times as large, for the two flushes of a lane that are being worked on.
-pub const WRITER_MEMORY_BYTES: usize = 32 << 20;
+pub const WRITER_MEMORY_BYTES: usize = 8 << 20;
 /// Bytes that librdkafka may hold ahead of the writer, a partition, in KiB: 5 ms of a partition at 200 MB/s.
 pub const KAFKA_AHEAD_KIB: usize = 1_024;
 /// Bytes of one answer of the broker, all partitions together; librdkafka holds it until its last message is handed over.

@@ -84,9 +84,9 @@ settings! {
     "registry.password" "WEIR_REGISTRY_PASSWORD" None, "That user's password.";
     "writer.lanes" "WEIR_WRITER_LANES" Some("4"), "Batches of one tenant that are stored side by side, each over a connection. There are three connections more: one for other tenants, two for late readings.";
     "writer.flush_readings" "WEIR_WRITER_FLUSH_READINGS" Some("10000"), "Readings that a lane gathers before it stores them.";
-    "writer.flush_bytes" "WEIR_WRITER_FLUSH_BYTES" Some("4194304"), "Bytes of messages that a lane gathers before it stores them.";
+    "writer.flush_bytes" "WEIR_WRITER_FLUSH_BYTES" Some("1048576"), "Bytes of messages that a lane gathers before it stores them.";
     "writer.flush_age_ms" "WEIR_WRITER_FLUSH_AGE_MS" Some("200"), "Age of the oldest message at which a lane stores what it has.";
-    "writer.memory_bytes" "WEIR_WRITER_MEMORY_BYTES" Some("33554432"), "Bytes of messages that have left the Kafka client and are not stored yet, all tenants together; each has its share.";
+    "writer.memory_bytes" "WEIR_WRITER_MEMORY_BYTES" Some("8388608"), "Bytes of messages that have left the Kafka client and are not stored yet, all tenants together; each has its share.";
     "writer.late_after_s" "WEIR_WRITER_LATE_AFTER_S" Some("86400"), "Age in seconds from which on a reading counts as late. Partitions whose readings are mostly late are stored beside the others, over a connection of their own.";
     "guest.time_ms" "WEIR_GUEST_TIME_MS" Some("1000"), "Time of one call of a module.";
     "guest.memory_bytes" "WEIR_GUEST_MEMORY_BYTES" Some("67108864"), "Memory of one instance of a module.";

@@ -8,7 +8,7 @@ use kafka_protocol::records::{
 };
 
 use crate::failure::{Failure, Result};
-use crate::load::{self, Load};
+use crate::load::Load;
 
 /// Messages of a record batch: about 40 kB, as a producer that lingers a little makes them.
 const BATCH: u64 = 256;
@@ -58,7 +58,7 @@ impl Log {
 }
 
 fn record(load: Load, partition: u64, number: u64) -> Record {
-    let message = load::message(partition, number);
+    let message = load.message(partition, number);
     Record {
         transactional: false,
         control: false,
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_read_begins_with_the_batch_that_has_the_offset() {
-        let log = Log::fill(Load { messages_each: 600, values: 2 }, 1).unwrap();
+        let log = Log::fill(Load::of(4_800, 2, 1_777_896_000), 1).unwrap();
         assert_eq!(offsets(log.read(300, 1).unwrap()), (256..512).collect::<Vec<_>>());
         assert_eq!(offsets(log.read(0, 1 << 20).unwrap()), (0..600).collect::<Vec<_>>());
         assert_eq!(offsets(log.read(599, 1 << 20).unwrap()), (512..600).collect::<Vec<_>>());

@@ -138,7 +138,7 @@ impl BatchBuilder {
             source,
             schema_ref: Arc::clone(&self.schema_refs[0]),
             quality: Quality::default(),
-            verdict: Verdict::Refused(refusal),
+            verdict: Verdict::Refused(Box::new(refusal)),
         });
     }
 

@@ -183,7 +183,7 @@ pub enum Verdict {
     /// A validator marked it as suspect; it is stored so.
     Suspect,
     /// Somebody refused it.
-    Refused(Refusal),
+    Refused(Box<Refusal>),
 }
 
 /// A reading of a batch: all that is not in the columns.
@@ -244,7 +244,7 @@ impl Batch {
     pub fn refuse(&mut self, reading: u32, refusal: Refusal) {
         let verdict = &mut self.readings[reading as usize].verdict;
         if !matches!(verdict, Verdict::Refused(_)) {
-            *verdict = Verdict::Refused(refusal);
+            *verdict = Verdict::Refused(Box::new(refusal));
         }
     }
 
@@ -323,9 +323,9 @@ pub enum Fate {
     /// It is stored with this quality.
     Store(Quality),
     /// It is kept aside.
-    Quarantine(Refusal),
+    Quarantine(Box<Refusal>),
     /// It is refused: its sender is told, and from Kafka it is counted as skipped by the refuser's name.
-    Reject(Refusal),
+    Reject(Box<Refusal>),
 }
 
 /// A reading whose refusal stops its topic.
@@ -355,7 +355,9 @@ fn settle(reading: &Reading, stoppable: bool) -> Result<Fate, Box<Stopped>> {
         Verdict::Refused(refusal) => refusal,
     };
     match refusal.strategy {
-        ErrorStrategy::Stop if stoppable => Err(Box::new(Stopped { source: reading.source.clone(), refusal: refusal.clone() })),
+        ErrorStrategy::Stop if stoppable => {
+            Err(Box::new(Stopped { source: reading.source.clone(), refusal: Refusal::clone(refusal) }))
+        }
         ErrorStrategy::Stop | ErrorStrategy::Reject => Ok(Fate::Reject(refusal.clone())),
         ErrorStrategy::Flag if !refusal.fault && refusal.by != Refuser::Decoder => {
             Ok(Fate::Store(reading.quality.max(Quality::Suspect)))
@@ -383,7 +385,7 @@ mod tests {
 
     fn refused(strategy: ErrorStrategy, fault: bool) -> Verdict {
         let by = Refuser::Validator("v".into());
-        Verdict::Refused(Refusal { by, reason: "no".into(), path: None, fault, strategy })
+        Verdict::Refused(Box::new(Refusal { by, reason: "no".into(), path: None, fault, strategy }))
     }
 
     #[test]

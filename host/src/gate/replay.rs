@@ -170,7 +170,7 @@ impl Gate {
                 let mut decoder = Decoder::new(&topic, format, now);
                 let mut of = Vec::with_capacity(entries.len());
                 for Unread { id, source, raw } in entries {
-                    decoder.message(&raw, source);
+                    decoder.message(raw, source);
                     of.resize(decoder.len(), id);
                 }
                 Group { batch: decoder.finish(), entries: of }
@@ -210,7 +210,7 @@ impl Gate {
         };
         for (entry, fate) in entries.iter().zip(&part.fates) {
             if let Fate::Quarantine(refusal) | Fate::Reject(refusal) = fate {
-                progress.refused.entry(*entry).or_insert_with(|| refusal.clone());
+                progress.refused.entry(*entry).or_insert_with(|| Refusal::clone(refusal));
             }
         }
         let standing: Vec<Uuid> = {
@@ -278,7 +278,7 @@ fn only(part: &Part, entries: &[Uuid], ids: &[Uuid]) -> Part {
     let mut part = part.clone();
     let ids: BTreeSet<&Uuid> = ids.iter().collect();
     for (fate, _) in part.fates.iter_mut().zip(entries).filter(|(_, entry)| !ids.contains(entry)) {
-        *fate = Fate::Reject(refusal(Refuser::Decoder, "left where it is"));
+        *fate = Fate::Reject(Box::new(refusal(Refuser::Decoder, "left where it is")));
     }
     part
 }

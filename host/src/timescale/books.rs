@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::lines::{Outcome, Part};
 use super::sqlstate::WriteError;
 use super::{Timescale, away, statements};
-use crate::batch::{Fate, Source};
+use crate::batch::{Fate, Refusal, Source};
 use crate::error::Result;
 use crate::ledger::{Counts, Ledger, Log, OffsetRange, Origin};
 use crate::policy::Permit;
@@ -142,7 +142,7 @@ impl Books {
                 }
             }
             if let Fate::Quarantine(refusal) | Fate::Reject(refusal) = fate {
-                ledger.refusals.push((u32::try_from(reading).unwrap_or(u32::MAX), refusal.clone()));
+                ledger.refusals.push((u32::try_from(reading).unwrap_or(u32::MAX), Refusal::clone(refusal)));
             }
         }
         for (at, book) in self.books.iter_mut().enumerate() {

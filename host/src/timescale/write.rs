@@ -267,7 +267,10 @@ impl Drop for Transaction {
 async fn copy_in(connection: &mut PgConnection, rows: &[u8]) -> Result<Answer, sqlx::Error> {
     if !rows.is_empty() {
         let mut copy = connection.copy_in_raw(copy::COPY).await?;
-        copy.send(rows).await?;
+        // In pieces: each passes through a buffer that stays small, and the server works on one while the next is on its way.
+        for piece in rows.chunks(limits::COPY_PIECE_BYTES) {
+            copy.send(piece).await?;
+        }
         copy.finish().await?;
     }
     Ok(Answer::AllNew)

@@ -54,6 +54,8 @@ impl Back {
             for (number, late, all) in late.into_iter().flatten() {
                 let partition = Partition { topic: Arc::clone(&ready.topic), number };
                 if let Some(late) = lateness.changed(&partition, self.name.late, late, all) {
+                    // Before the next flush: what the other lane reads again is then neither stored nor being stored by this one.
+                    self.shared.places.invalidate(&partition);
                     self.shared.say(Note::Late(partition, late)).await;
                 }
             }

@@ -185,7 +185,7 @@ impl Shared {
                 let source = Source::Kafka { partition, offset, key, headers };
                 match &aside {
                     Some(refusal) => decoder.unreadable(payload, source, refusal.clone()),
-                    None => decoder.message(&payload, source),
+                    None => decoder.message(payload, source),
                 }
             }
             decoder.finish()
@@ -204,6 +204,7 @@ impl Shared {
 pub(super) fn lateness(judged: &Judged, age: Duration) -> Vec<(i32, usize, usize)> {
     let before = (SystemClock.now() - age).timestamp_micros();
     let mut found: Vec<(i32, usize, usize)> = Vec::new();
+    let mut at = 0;
     for part in judged.parts() {
         let columns = part.batch.columns();
         let mut last = u32::MAX;
@@ -213,10 +214,13 @@ pub(super) fn lateness(judged: &Judged, age: Duration) -> Vec<(i32, usize, usize
             }
             last = *reading;
             let Source::Kafka { partition, .. } = &part.batch.readings()[*reading as usize].source else { continue };
-            let at = found.iter().position(|(number, ..)| number == partition).unwrap_or_else(|| {
-                found.push((*partition, 0, 0));
-                found.len() - 1
-            });
+            // A partition's readings mostly follow each other.
+            if found.get(at).is_none_or(|(number, ..)| number != partition) {
+                at = found.iter().position(|(number, ..)| number == partition).unwrap_or_else(|| {
+                    found.push((*partition, 0, 0));
+                    found.len() - 1
+                });
+            }
             found[at].1 += usize::from(*time < before);
             found[at].2 += 1;
         }

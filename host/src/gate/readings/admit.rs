@@ -266,7 +266,7 @@ fn refusals(part: &Part) -> impl Iterator<Item = Refused> {
             Fate::Reject(refusal) => (refusal, false),
         };
         let index = if let Source::Http { index } = reading.source { index } else { place };
-        Some(Refused { index, refusal: refusal.clone(), quarantined })
+        Some(Refused { index, refusal: Refusal::clone(refusal), quarantined })
     })
 }
 

@@ -34,54 +34,54 @@ pub(super) enum Expected {
 }
 
 /// Adds the readings of one Kafka message to a batch of its topic: one reading, an array of them, or a reading a line.
-pub(super) fn message(
-    batch: &mut BatchBuilder,
-    topic: &str,
-    payload: &Bytes,
-    source: Source,
-    latest: i64,
-    scratch: &mut Scratch,
-) {
+pub(super) fn message(batch: &mut BatchBuilder, topic: &str, payload: Bytes, source: Source, latest: i64, scratch: &mut Scratch) {
+    let mut unread = (payload, source);
+    let payload = &unread.0;
     let refused = match payload.iter().find(|byte| !byte.is_ascii_whitespace()) {
         None => Fault::at("", "the message is empty"),
         Some(b'[') => match elements(payload, &mut scratch.elements) {
             Ok(()) => {
-                for at in 0..scratch.elements.len() {
-                    let raw = payload.slice(scratch.elements[at].clone());
-                    one(batch, topic, raw, source.clone(), latest, scratch);
-                }
+                each_element(batch, topic, &unread, latest, scratch);
                 return;
             }
             Err(fault) => fault,
         },
         Some(_) => {
-            if reading(batch, Expected::Came, payload, &source, latest, scratch) {
+            unread = match reading(batch, Expected::Came, unread, latest, scratch) {
+                Ok(()) => return,
+                Err(unread) => unread,
+            };
+            if !in_lines(&unread.0) {
+                exactly(batch, topic, unread, latest);
                 return;
             }
-            if !in_lines(payload) {
-                one(batch, topic, payload.clone(), source, latest, scratch);
-                return;
-            }
-            match lines(payload, &mut scratch.elements) {
+            match lines(&unread.0, &mut scratch.elements) {
                 Ok(()) => {
-                    for at in 0..scratch.elements.len() {
-                        let raw = payload.slice(scratch.elements[at].clone());
-                        one(batch, topic, raw, source.clone(), latest, scratch);
-                    }
+                    each_element(batch, topic, &unread, latest, scratch);
                     return;
                 }
                 Err(fault) => fault,
             }
         }
     };
-    batch.push_unreadable(payload.clone(), source, refused.into_refusal());
+    batch.push_unreadable(unread.0, unread.1, refused.into_refusal());
 }
 
-/// Adds one reading, or its refusal.
-fn one(batch: &mut BatchBuilder, topic: &str, raw: Bytes, source: Source, latest: i64, scratch: &mut Scratch) {
-    if reading(batch, Expected::Came, &raw, &source, latest, scratch) {
-        return;
+/// A reading's bytes and where they came from, before they are read.
+pub(super) type Unread = (Bytes, Source);
+
+/// Adds the readings that the scratch has found in a message.
+fn each_element(batch: &mut BatchBuilder, topic: &str, (payload, source): &Unread, latest: i64, scratch: &mut Scratch) {
+    for at in 0..scratch.elements.len() {
+        let unread = (payload.slice(scratch.elements[at].clone()), source.clone());
+        if let Err(unread) = reading(batch, Expected::Came, unread, latest, scratch) {
+            exactly(batch, topic, unread, latest);
+        }
     }
+}
+
+/// Adds one reading the exact way, or its refusal.
+fn exactly(batch: &mut BatchBuilder, topic: &str, (raw, source): Unread, latest: i64) {
     match Parsed::read(&raw, latest).and_then(|parsed| parsed.of_topic(topic)) {
         Ok(parsed) => parsed.push(batch, raw.clone(), source),
         Err(fault) => batch.push_unreadable(raw, source, fault.into_refusal()),
@@ -147,17 +147,16 @@ fn too_many() -> String {
     format!("a message holds at most {} readings", limits::MESSAGE_READINGS)
 }
 
-/// Adds one reading the fast way; false, and nothing is added, where it is not sure of it.
+/// Adds one reading the fast way; gives it back, and adds nothing, where it is not sure of it.
 pub(super) fn reading(
     batch: &mut BatchBuilder,
     expected: Expected,
-    raw: &Bytes,
-    source: &Source,
+    unread: Unread,
     latest: i64,
     scratch: &mut Scratch,
-) -> bool {
-    if raw.len() > limits::READING_BYTES {
-        return false;
+) -> Result<(), Unread> {
+    if unread.0.len() > limits::READING_BYTES {
+        return Err(unread);
     }
     scratch.units.clear();
     let mut draft = batch.draft();
@@ -171,21 +170,21 @@ pub(super) fn reading(
         units: &mut scratch.units,
         fields: 0,
     };
-    let mut json = serde_json::Deserializer::from_slice(raw);
+    let mut json = serde_json::Deserializer::from_slice(&unread.0);
     let fields = Fields { draft: &mut draft, found: &mut found };
     if json.deserialize_map(fields).is_err() || json.end().is_err() {
-        return false;
+        return Err(unread);
     }
     let topic_fits = found.named || expected == Expected::Came || draft.topic().is_none();
-    let (Some(sensor), Some(time)) = (found.sensor, found.time) else { return false };
+    let (Some(sensor), Some(time)) = (found.sensor, found.time) else { return Err(unread) };
     if !topic_fits || draft.is_empty() {
-        return false;
+        return Err(unread);
     }
-    let Some(schema_ref) = found.schema_ref.take().or_else(|| draft.schema_ref("")) else { return false };
-    let reading =
-        Reading { raw: raw.clone(), source: source.clone(), schema_ref, quality: found.quality, verdict: Verdict::Accepted };
+    let Some(schema_ref) = found.schema_ref.take().or_else(|| draft.schema_ref("")) else { return Err(unread) };
+    let (raw, source) = unread;
+    let reading = Reading { raw, source, schema_ref, quality: found.quality, verdict: Verdict::Accepted };
     draft.commit(reading, sensor, time, found.units);
-    true
+    Ok(())
 }
 
 /// What has been found of a reading.

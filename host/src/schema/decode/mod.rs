@@ -89,7 +89,7 @@ impl Decoder {
     }
 
     /// Adds the readings of a message.
-    pub fn message(&mut self, payload: &Bytes, source: Source) {
+    pub fn message(&mut self, payload: Bytes, source: Source) {
         match &self.format {
             Format::Json => json::message(&mut self.batch, &self.topic, payload, source, self.latest, &mut self.scratch),
             Format::Avro(schemas) => {
@@ -138,10 +138,11 @@ impl Collector {
     /// Reads one reading and puts it into the batch of its topic.
     pub fn add(&mut self, raw: &Bytes, index: u64) -> Result<(), Fault> {
         let source = Source::Http { index };
-        if let Some(batch) = self.batches.get_mut(self.last)
-            && json::reading(batch, Expected::Named, raw, &source, self.latest, &mut self.scratch)
-        {
-            return Ok(());
+        if let Some(batch) = self.batches.get_mut(self.last) {
+            let unread = (raw.clone(), source.clone());
+            if json::reading(batch, Expected::Named, unread, self.latest, &mut self.scratch).is_ok() {
+                return Ok(());
+            }
         }
         let parsed = Parsed::read(raw, self.latest)?;
         let topic = parsed.topic.as_deref();

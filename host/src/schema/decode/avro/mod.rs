@@ -43,13 +43,13 @@ fn header(message: &[u8]) -> Result<(i32, &[u8]), Fault> {
 pub(super) fn message(
     batch: &mut BatchBuilder,
     schemas: &Schemas,
-    payload: &Bytes,
+    payload: Bytes,
     source: Source,
     latest: i64,
     units: &mut Vec<(u32, u32)>,
 ) {
-    if let Err(fault) = read(batch, schemas, payload, &source, latest, units) {
-        batch.push_unreadable(payload.clone(), source, fault.into_refusal());
+    if let Err(fault) = read(batch, schemas, &payload, &source, latest, units) {
+        batch.push_unreadable(payload, source, fault.into_refusal());
     }
 }
 

@@ -27,7 +27,7 @@ fn decoded(definition: &str, messages: impl IntoIterator<Item = Vec<u8>>) -> Bat
     let schemas = Schemas([(NUMBER, plan)].into());
     let mut decoder = Decoder::new(&"t".into(), Format::Avro(Arc::new(schemas)), now());
     for message in messages {
-        decoder.message(&message.into(), source());
+        decoder.message(message.into(), source());
     }
     decoder.finish()
 }
@@ -157,7 +157,7 @@ proptest! {
         let avro = decoded(&definition, [write(&definition, record(Value::Map(avro), Value::Long(millis), no_unit()))]);
         let json = json!({ "sensorId": "room", "timestamp": millis, "values": json, "quality": "suspect", "schemaRef": "x@1" });
         let mut decoder = Decoder::new(&"t".into(), Format::Json, now());
-        decoder.message(&json.to_string().into(), source());
+        decoder.message(json.to_string().into(), source());
         let json = decoder.finish();
         prop_assert_eq!(standing(&avro), standing(&json));
         let sorted = |batch: &Batch| {
@@ -317,7 +317,7 @@ fn a_schema_may_name_types_of_its_references() {
     let plan = Plan::new(&definition, &[quality]).expect("the reference is there");
     let schemas = Schemas([(NUMBER, Ok(Arc::new(plan)))].into());
     let mut decoder = Decoder::new(&"t".into(), Format::Avro(Arc::new(schemas)), now());
-    decoder.message(&message_of(&[2, b's', 0, 2, 2, 0]).into(), source());
+    decoder.message(message_of(&[2, b's', 0, 2, 2, 0]).into(), source());
     let batch = decoder.finish();
     assert_eq!(standing(&batch), [true], "{:?}", reasons(&batch));
     assert_eq!((batch.columns().text_of(0), batch.readings()[0].quality), (Some("good"), Quality::Bad));
