@@ -96,10 +96,6 @@ fn refusal(by: Refuser) -> Refusal {
     Refusal { by, reason: "too\0 hot".into(), path: Some("/values/t".into()), fault: false, strategy: ErrorStrategy::Quarantine }
 }
 
-fn aside(by: Refuser) -> Box<Refusal> {
-    Box::new(refusal(by))
-}
-
 fn counts(read: u64, stored: u64, replaced: u64, duplicate: u64) -> Counts {
     Counts { read, stored, replaced, duplicate, quarantined: 0, skipped: 0 }
 }
@@ -198,13 +194,13 @@ async fn kafka_batches_have_a_book_per_partition_and_move_both_positions_or_none
             let row = Row { metric: "t", unit: "", value: Value::Number(1.0) };
             builder.push(reading(message((offset % 2) as i32, offset / 2)), "s", T0 + offset, [row]);
             fates.push(match offset {
-                10 | 11 => Fate::Quarantine(aside(Refuser::Schema("room@1".into()))),
-                20 => Fate::Reject(aside(Refuser::Validator("range".into()))),
+                10 | 11 => Fate::Quarantine(Box::new(refusal(Refuser::Schema("room@1".into())))),
+                20 => Fate::Reject(Box::new(refusal(Refuser::Validator("range".into())))),
                 _ => Fate::Store(Quality::Good),
             });
         }
         builder.push_unreadable(Bytes::from_static(b"\0\xff"), message(0, 50), refusal(Refuser::Decoder));
-        fates.push(Fate::Quarantine(aside(Refuser::Decoder)));
+        fates.push(Fate::Quarantine(Box::new(refusal(Refuser::Decoder))));
         let batch = builder.build();
         let rules = Rules { topic: Some("plant".into()), ..Rules::without_topic() };
         let origin = kafka(&[(0, 0, 60), (1, 0, 50)]);
