@@ -30,7 +30,7 @@ async fn what_a_topic_refuses_is_sent_to_its_dead_letter_topic_whole_and_with_th
     let app = App::builder().with_kafka().start().await;
     app.acme().post(TOPICS, &json!({ "name": topic, "deadLetterTopic": dead })).await.expect(201);
     let bad = Record {
-        value: Some(b"{\"sensorId\":\"s\",\"timestamp\":2,\"value\":null}".to_vec()),
+        value: Some(b"{\"sensorId\":\"s\",\"timestamp\":2,\"values\":{\"t\":null}}".to_vec()),
         key: Some(vec![0, 255]),
         headers: vec![("trace".to_owned(), Some(vec![7])), ("none".to_owned(), None)],
     };
@@ -46,7 +46,7 @@ async fn what_a_topic_refuses_is_sent_to_its_dead_letter_topic_whole_and_with_th
     let said = added(&letters[0]);
     assert_eq!(
         (said["weir-topic"], said["weir-partition"], said["weir-fate"], said["weir-path"]),
-        (topic.as_str(), "0", "quarantine", "/value")
+        (topic.as_str(), "0", "quarantine", "/values/t")
     );
     assert!(said["weir-reason"].contains("null") && !said["weir-refuser"].is_empty(), "{said:?}");
     let books: (i64, i64) = sqlx::query_as("select sum(stored)::bigint, sum(quarantined)::bigint from batches")

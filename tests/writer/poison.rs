@@ -114,7 +114,10 @@ async fn assert_told_apart(pool: &PgPool, topic: &str, laid: &Laid) -> BTreeMap<
     assert_eq!(offsets, wanted, "every bad one is kept aside once");
     for (offset, raw, reason, _) in &kept {
         let sent = &laid[usize::try_from(*offset).expect("an offset")].0;
-        assert_eq!(raw, sent.value.as_deref().unwrap_or_default(), "its bytes, at offset {offset}");
+        let sent = sent.value.as_deref().unwrap_or_default();
+        // Of an array that can be taken apart each element is a reading of its own, and kept aside as such.
+        let is_element = sent.strip_prefix(b"[").and_then(|sent| sent.strip_suffix(b"]")) == Some(raw.as_slice());
+        assert!(raw == sent || is_element, "its bytes, at offset {offset}: {} of {}", raw.len(), sent.len());
         assert!(!reason.is_empty() && reason.len() < 2_000, "a reason, at offset {offset}: {reason}");
     }
     let number = i64::try_from(laid.len()).expect("few");
