@@ -121,5 +121,7 @@ async fn a_partition_of_old_readings_changes_to_a_lane_of_its_own_and_back() {
         wait_for(&pool, u32::try_from(produced).expect("few"), Duration::from_mins(1)).await;
     }
     assert_eq!(stored(&pool, &topic).await, produced, "each once");
+    let metrics = String::from_utf8(app.nobody().get("/metrics").await.body).expect("text");
+    assert!(!metrics.contains(r#"kind="fenced""#), "a lane does not read what the one before is still storing");
     app.stop();
 }
