@@ -45,6 +45,8 @@ struct Gathered {
     messages: usize,
     bytes: usize,
     since: Instant,
+    /// When the last one came.
+    last: Instant,
 }
 
 impl Front {
@@ -55,7 +57,7 @@ impl Front {
         while open || !gathered.is_empty() {
             let due = gathered
                 .iter()
-                .filter(|(_, topic)| !open || topic.is_due(&self.shared.options, Instant::now()))
+                .filter(|(_, topic)| !open || topic.is_full(&self.shared.options) || Instant::now() >= self.due(topic))
                 .min_by_key(|(_, topic)| topic.since)
                 .map(|(topic, _)| Arc::clone(topic));
             if let Some((topic, Gathered { part, .. })) = due.and_then(|topic| gathered.remove_entry(&topic)) {
@@ -63,20 +65,30 @@ impl Front {
                     return;
                 }
             } else {
-                let next = gathered.values().map(|topic| topic.since + self.shared.options.flush_age).min();
+                let next = gathered.values().map(|topic| self.due(topic)).min();
                 open = self.receive(&mut gathered, next).await;
             }
         }
     }
 
-    /// Waits for messages until `due`; false where none will come any more.
+    /// When a topic's messages are passed on at the latest. What is worth a transaction does not wait for more where none comes and the
+    /// back has nothing to do: the end of a backlog is stored at once.
+    fn due(&self, topic: &Gathered) -> Instant {
+        let aged = topic.since + self.shared.options.flush_age;
+        let worth = topic.is_an_eighth(&self.shared.options) && self.ready.capacity() > 0;
+        if worth { aged.min(topic.last + limits::FLUSH_QUIET) } else { aged }
+    }
+
+    /// Waits for messages until `due`, or until the back has room for what is worth it; false where none will come any more.
     async fn receive(&mut self, gathered: &mut HashMap<Arc<str>, Gathered>, due: Option<Instant>) -> bool {
-        let first = match due {
-            None => self.runs.recv().await,
-            Some(due) => match tokio::time::timeout_at(due, self.runs.recv()).await {
-                Ok(run) => run,
-                Err(_) => return true,
-            },
+        let due = due.unwrap_or_else(|| Instant::now() + Duration::from_hours(1));
+        let options = &self.shared.options;
+        let waits = self.ready.capacity() == 0 && gathered.values().any(|topic| topic.is_an_eighth(options));
+        let first = tokio::select! {
+            biased;
+            run = self.runs.recv() => run,
+            room = self.ready.reserve(), if waits => return room.is_ok(),
+            () = tokio::time::sleep_until(due) => return true,
         };
         let Some(first) = first else { return false };
         let mut next = Some(first);
@@ -126,12 +138,14 @@ impl Front {
 
 impl Gathered {
     fn new() -> Self {
-        Self { part: Part::default(), messages: 0, bytes: 0, since: Instant::now() }
+        let now = Instant::now();
+        Self { part: Part::default(), messages: 0, bytes: 0, since: now, last: now }
     }
 
     fn push(&mut self, run: Run) {
         self.messages += run.len();
         self.bytes += run.bytes();
+        self.last = Instant::now();
         self.part.push(run);
     }
 
@@ -139,8 +153,8 @@ impl Gathered {
         self.messages >= options.flush_readings || self.bytes >= options.flush_bytes
     }
 
-    fn is_due(&self, options: &Options, now: Instant) -> bool {
-        self.is_full(options) || now >= self.since + options.flush_age
+    fn is_an_eighth(&self, options: &Options) -> bool {
+        self.messages * 8 >= options.flush_readings || self.bytes * 8 >= options.flush_bytes
     }
 }
 
