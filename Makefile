@@ -3,7 +3,7 @@
 ARGS ?=
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 
-.PHONY: help run test measure soak bench-writer bench-writer-flat bench-writer-profile fuzz guests fmt lint deny services-clean
+.PHONY: help run test measure soak bench-writer bench-writer-split bench-writer-flat bench-writer-profile fuzz guests fmt lint deny services-clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ fuzz: ## Fuzz each decoder for a minute (ARGS=600: seconds); needs a nightly too
 
 bench-writer: ## Measure the writer beside COPY and what it replaces, about 15 minutes (ARGS="--rounds 1 --lines abe"; bench/README.md)
 	@scripts/bench writer $(ARGS)
+
+bench-writer-split: ## The same with PostgreSQL on one half of the cores and all else on the other, as on a machine of its own
+	@scripts/bench writer --split $(ARGS)
 
 bench-writer-flat: ## The same for line b alone, with 1 M and with 20 M rows
 	@scripts/bench writer --lines b --flat-rows 20000000 $(ARGS)

@@ -12,6 +12,7 @@ mod load;
 mod measure;
 mod options;
 mod report;
+mod split;
 mod usage;
 mod weir;
 
@@ -58,6 +59,9 @@ fn writer(options: &Options) -> Result<bool> {
     let mut bench = Bench::new(options)?;
     if !bench.cluster.durable {
         return Err(Failure::new("the cluster must have fsync, synchronous_commit and full_page_writes on"));
+    }
+    if options.split {
+        split::split(bench.cluster.pid, report::cores())?;
     }
     let mut results = Results { rows_a_transaction: COPY_ROWS, rounds: Vec::new(), flat: None, void: Vec::new() };
     if lines.iter().any(|line| !line.is_peer() && *line != Line::Copy) {

@@ -59,6 +59,9 @@ pub struct Options {
     /// Records Weir during line b with `perf` and writes what it found.
     #[arg(long, env = "BENCH_PROFILE")]
     pub profile: bool,
+    /// Gives PostgreSQL one half of the cores and everything else the other, in all lines, as where the database has its own machine.
+    #[arg(long, env = "BENCH_SPLIT")]
+    pub split: bool,
     /// More settings of Weir's, `NAME=value`.
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub settings: Vec<String>,

@@ -156,7 +156,7 @@ pub fn write(options: &Options, load: Load, results: &Results, bench: &mut Bench
     figures.insert("plain_many_rows".to_owned(), json!(results.flat.as_ref().map(figure)));
     figures.insert(
         "conditions".to_owned(),
-        json!({ "rows": load.rows(), "values_per_message": load.values, "lanes": options.lanes, "rounds": options.rounds,
+        json!({ "rows": load.rows(), "values_per_message": load.values, "lanes": options.lanes, "split": options.split, "rounds": options.rounds,
             "rows_a_transaction": results.rows_a_transaction, "settings": options.settings, "void": results.void }),
     );
     let ranges: Map<String, Value> = RATIOS
@@ -179,6 +179,12 @@ fn figure(outcome: &Outcome) -> Value {
         "rows_a_transaction": outcome.rows_a_transaction })
 }
 
+/// The machine's cores, whichever of them this process may use.
+pub fn cores() -> usize {
+    let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    cpus.lines().filter(|line| line.starts_with("processor")).count()
+}
+
 /// What it ran on: a figure without it says nothing.
 fn machine(options: &Options, bench: &mut Bench<'_>) -> Value {
     let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -190,7 +196,7 @@ fn machine(options: &Options, bench: &mut Bench<'_>) -> Value {
     let commit = Command::new("git").arg("-C").arg(&options.checkout).args(["rev-parse", "HEAD"]).output();
     let commit = commit.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
     json!({
-        "cpu": model, "cores": std::thread::available_parallelism().map_or(0, usize::from), "memory": memory,
+        "cpu": model, "cores": cores(), "memory": memory,
         "kernel": fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim(),
         "load_average_afterwards": load.trim(), "commit": commit, "postgresql": bench.cluster.version,
         "timescaledb": bench.cluster.timescale(), "durable": bench.cluster.durable,

@@ -45,7 +45,8 @@ fn stat(pid: u32) -> Option<Stat> {
     })
 }
 
-fn children(pid: u32) -> Vec<u32> {
+/// The processes that it started and that still run.
+pub fn children(pid: u32) -> Vec<u32> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     pids.filter(|child| stat(*child).is_some_and(|stat| stat.parent == pid)).collect()
