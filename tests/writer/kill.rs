@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::{accounted_for, assert_exactly_once, message, register, wait_for};
+use super::{accounted_for, assert_exactly_once, assert_exactly_once_from, message, register, wait_for};
 use crate::support::app::App;
-use crate::support::broker::Broker;
+use crate::support::broker::{Broker, OwnBroker};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_thousand_readings_are_stored_exactly_once() {
@@ -43,11 +43,13 @@ async fn kills_at_random_moments_lose_and_double_nothing() {
 
 pub(super) async fn kills_at_random_moments(kills: u32) {
     let number = kills * MESSAGES;
-    let broker = Broker::connect();
+    let own = OwnBroker::create();
+    let broker = Broker::at(&own.brokers());
     let topic = broker.topic(4).await;
     // Small batches, so that many are under way; a short session, so that a restarted one has its partitions back soon.
     let mut app = App::builder()
         .with_kafka()
+        .set("KAFKA_BROKERS", own.brokers())
         .set("WEIR_KAFKA_SESSION_TIMEOUT_MS", "2000")
         .set("WEIR_WRITER_FLUSH_READINGS", "250")
         .set("WEIR_WRITER_FLUSH_AGE_MS", "20")
@@ -89,6 +91,6 @@ pub(super) async fn kills_at_random_moments(kills: u32) {
     assert!(at_work * 2 >= kills, "only {at_work} of {kills} kills came while there was something to do");
     sender.await.expect("all is produced");
     wait_for(&to, number, SETTLE + Duration::from_mins(4)).await;
-    assert_exactly_once(&to, &topic, number).await;
+    assert_exactly_once_from(&broker, &to, &topic, number).await;
     app.stop();
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::load::Load;
-use super::{accounted_for, assert_exactly_once, register, wait_for};
+use super::{accounted_for, assert_exactly_once_from, register, wait_for};
 use crate::support::app::App;
-use crate::support::broker::Broker;
+use crate::support::broker::{Broker, OwnBroker};
 use crate::support::database::Databases;
 use crate::support::proxy::{Commit, Proxy};
 use crate::support::services;
@@ -23,10 +23,16 @@ async fn rejoins(app: &App) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_stands_still_at_any_moment_stores_nothing_after_the_other_took_over() {
-    let broker = Broker::connect();
+    let own = OwnBroker::create();
+    let broker = Broker::at(&own.brokers());
     let topic = broker.topic(4).await;
-    let first =
-        App::builder().with_kafka().set("WEIR_WRITER_FLUSH_READINGS", "100").set("WEIR_WRITER_FLUSH_AGE_MS", "20").start().await;
+    let first = App::builder()
+        .with_kafka()
+        .set("KAFKA_BROKERS", own.brokers())
+        .set("WEIR_WRITER_FLUSH_READINGS", "100")
+        .set("WEIR_WRITER_FLUSH_AGE_MS", "20")
+        .start()
+        .await;
     register(&first, &topic).await;
     let pool = first.databases.readings().await;
     let load = Load::start(&broker, &topic, 4);
@@ -46,7 +52,7 @@ async fn one_that_stands_still_at_any_moment_stores_nothing_after_the_other_took
     load.more(1_000).await;
     let number = load.stop().await;
     wait_for(&pool, number, TAKEN_OVER).await;
-    assert_exactly_once(&pool, &topic, number).await;
+    assert_exactly_once_from(&broker, &pool, &topic, number).await;
     second.stop();
     first.stop();
 }
@@ -65,13 +71,15 @@ async fn takes_over(pool: &sqlx::PgPool, topic: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_stands_still_in_a_commit_neither_blocks_nor_doubles() {
-    let broker = Broker::connect();
+    let own = OwnBroker::create();
+    let broker = Broker::at(&own.brokers());
     let topic = broker.topic(4).await;
     let databases = Databases::create().await;
     let direct = databases.readings.clone();
     let proxy = Proxy::to(services::postgres_address()).await;
     let first = App::builder()
         .with_kafka()
+        .set("KAFKA_BROKERS", own.brokers())
         .set("WEIR_WRITER_FLUSH_READINGS", "100")
         .set("DATABASE_URL_TIMESCALE", proxy.before(&databases.readings))
         .on(databases)
@@ -98,7 +106,7 @@ async fn one_that_stands_still_in_a_commit_neither_blocks_nor_doubles() {
     rejoins(&first).await;
     let number = load.stop().await;
     wait_for(&pool, number, TAKEN_OVER).await;
-    assert_exactly_once(&pool, &topic, number).await;
+    assert_exactly_once_from(&broker, &pool, &topic, number).await;
     second.stop();
     first.stop();
 }
