@@ -85,7 +85,7 @@ pub const STORE_TIME: Duration = Duration::from_mins(1);
 /// How long a transaction may stand idle before the database ends it: a writer that was stopped in the middle of a batch must not hold
 /// its partitions for longer than that.
 pub const STALLED_TRANSACTION: Duration = Duration::from_secs(10);
-/// Bytes of rows that go to the database in one piece; beyond 64 KiB larger ones cost nothing less.
+/// Bytes of rows that go to the database in one piece: many for a system call, few for a buffer that each connection keeps.
 pub const COPY_PIECE_BYTES: usize = 128 << 10;
 /// Values on one page of readings; beyond it the page ends early, with whole readings. A thousand readings may have a thousand values each.
 pub const PAGE_VALUES: usize = 50_000;
