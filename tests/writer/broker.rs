@@ -25,10 +25,7 @@ async fn a_broker_that_is_killed_or_restarted_is_followed() {
     let broker = Broker::at(&own.brokers());
     let topic = broker.topic(4).await;
     let app = on(&own).start().await;
-    register(&app, &topic).await;
-    let pool = app.databases.readings().await;
-    let load = Load::start(&broker, &topic, 4);
-    wait_for(&pool, 1_000, Duration::from_mins(1)).await;
+    let (pool, load) = Load::start(&app, &broker, &topic, 4).await;
     own.kill();
     app.health(Duration::from_secs(30), "the broker is away", |said| said["services"]["kafka"] == "disconnected").await;
     assert_eq!(app.acme().get("/api/platform/kafka-topics").await.status, 200, "the API goes on without it");
@@ -40,9 +37,7 @@ async fn a_broker_that_is_killed_or_restarted_is_followed() {
     own.stop();
     own.start();
     load.more(1_000).await;
-    let number = load.stop().await;
-    wait_for(&pool, number, SETTLE).await;
-    assert_exactly_once_from(&broker, &pool, &topic, number).await;
+    load.settle(&pool, SETTLE).await;
     app.stop();
 }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use super::accounted_for;
 use super::load::Load;
-use super::{accounted_for, assert_exactly_once, register, wait_for};
 use crate::support::app::App;
 use crate::support::broker::Broker;
 use crate::support::database::Databases;
@@ -26,10 +26,7 @@ pub(super) async fn strikes(commit: Commit, number: u32) {
         .on(databases)
         .start()
         .await;
-    register(&app, &topic).await;
-    let pool = app.databases.readings().await;
-    let load = Load::start(&broker, &topic, 4);
-    wait_for(&pool, 500, Duration::from_mins(1)).await;
+    let (pool, load) = Load::start(&app, &broker, &topic, 4).await;
     // Every second one, so that it gets on in between.
     proxy.strike(commit, 2);
     let mut read = 0;
@@ -43,9 +40,7 @@ pub(super) async fn strikes(commit: Commit, number: u32) {
         );
     }
     proxy.relent();
-    let produced = load.stop().await;
-    wait_for(&pool, produced, Duration::from_mins(3)).await;
-    assert_exactly_once(&pool, &topic, produced).await;
+    let produced = load.settle(&pool, Duration::from_mins(3)).await;
     eprintln!("{} commits of {produced} messages struck", proxy.struck());
     app.stop();
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::load::Load;
-use super::{accounted_for, assert_exactly_once, assert_exactly_once_from, register, wait_for};
+use super::{accounted_for, wait_for};
 use crate::support::app::App;
 use crate::support::broker::{Broker, OwnBroker, free_port};
 use crate::support::database::{Databases, unique};
@@ -29,10 +29,7 @@ async fn between_weir_and_the_broker_loses_nothing() {
         .set("WEIR_WRITER_FLUSH_READINGS", "500")
         .start()
         .await;
-    register(&app, &topic).await;
-    let pool = app.databases.readings().await;
-    let load = Load::start(&broker, &topic, 4);
-    wait_for(&pool, 1_000, Duration::from_mins(1)).await;
+    let (pool, load) = Load::start(&app, &broker, &topic, 4).await;
     // Shorter than a session, longer than a session, and without a word to say that it is gone.
     for (way, seconds) in [(Way::Cut, 2), (Way::Cut, 10), (Way::Silent, 3)] {
         proxy.set(way);
@@ -41,9 +38,7 @@ async fn between_weir_and_the_broker_loses_nothing() {
         let before = accounted_for(&pool).await;
         wait_for(&pool, before + 1_000, SETTLE).await;
     }
-    let number = load.stop().await;
-    wait_for(&pool, number, SETTLE).await;
-    assert_exactly_once_from(&broker, &pool, &topic, number).await;
+    load.settle(&pool, SETTLE).await;
     app.health(SETTLE, "all is well again", |said| said["services"]["kafka"] == "connected").await;
     app.stop();
 }
@@ -63,9 +58,7 @@ async fn between_weir_and_the_database_loses_nothing() {
         .on(databases)
         .start()
         .await;
-    register(&app, &topic).await;
-    let pool = app.databases.readings().await;
-    let load = Load::start(&broker, &topic, 4);
+    let (pool, load) = Load::start(&app, &broker, &topic, 4).await;
     for _ in 0..20 {
         let before = accounted_for(&pool).await;
         wait_for(&pool, before + 100, Duration::from_mins(1)).await;
@@ -74,9 +67,7 @@ async fn between_weir_and_the_database_loses_nothing() {
         tokio::time::sleep(Duration::from_micros(rand::random_range(0..500_000))).await;
         proxy.mend();
     }
-    let number = load.stop().await;
-    wait_for(&pool, number, Duration::from_mins(2)).await;
-    assert_exactly_once(&pool, &topic, number).await;
+    load.settle(&pool, Duration::from_mins(2)).await;
     app.health(Duration::from_mins(1), "all is well again", |said| said["status"] == "healthy").await;
     app.stop();
 }

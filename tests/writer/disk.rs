@@ -6,7 +6,7 @@ use sqlx::error::DatabaseError;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
 use super::load::Load;
-use super::{accounted_for, assert_exactly_once, register, wait_for};
+use super::{accounted_for, wait_for};
 use crate::support::app::App;
 use crate::support::broker::Broker;
 use crate::support::database::{Cluster, Databases};
@@ -28,10 +28,7 @@ async fn a_full_disk_holds_the_topic_and_says_so_until_there_is_room() {
         superuser.execute(sqlx::AssertSqlSafe(sql)).await.expect("the tablespace is made");
     }
     let app = App::builder().with_kafka().set("WEIR_WRITER_FLUSH_READINGS", "500").on(databases).start().await;
-    register(&app, &topic).await;
-    let pool = app.databases.readings().await;
-    let load = Load::start(&broker, &topic, 4);
-    wait_for(&pool, 1_000, Duration::from_mins(1)).await;
+    let (pool, load) = Load::start(&app, &broker, &topic, 4).await;
     pool.execute("create table ballast (stone text storage plain) tablespace small").await.expect("a table");
     let full = loop {
         // Ever smaller stones, until not one fits any more.
@@ -55,9 +52,7 @@ async fn a_full_disk_holds_the_topic_and_says_so_until_there_is_room() {
     assert!(before < load.produced(), "it did hold");
     pool.execute("drop table ballast").await.expect("dropped");
     wait_for(&pool, before + 1_000, Duration::from_mins(1)).await;
-    let number = load.stop().await;
-    wait_for(&pool, number, Duration::from_mins(1)).await;
+    load.settle(&pool, Duration::from_mins(1)).await;
     app.health(Duration::from_secs(30), "all is well again", |said| said["status"] == "healthy").await;
-    assert_exactly_once(&pool, &topic, number).await;
     app.stop();
 }

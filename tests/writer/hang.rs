@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::load::Load;
-use super::{accounted_for, assert_exactly_once, register, wait_for};
+use super::{accounted_for, wait_for};
 use crate::support::app::App;
 use crate::support::broker::Broker;
 use crate::support::database::{Cluster, Databases};
@@ -27,10 +27,7 @@ async fn hangs(way: Way) {
         .on(databases)
         .start()
         .await;
-    register(&app, &topic).await;
-    let pool = app.databases.readings().await;
-    let load = Load::start(&broker, &topic, 4);
-    wait_for(&pool, 1_000, Duration::from_mins(1)).await;
+    let (pool, load) = Load::start(&app, &broker, &topic, 4).await;
     proxy.set(way);
     app.health(Duration::from_secs(30), "the database is away", |said| said["services"]["timescale"] == "disconnected").await;
     app.health(GIVEN_UP, "storing is tried again", |said| said["details"]["kafka"]["retrying"].is_string()).await;
@@ -38,10 +35,8 @@ async fn hangs(way: Way) {
     proxy.mend();
     let before = accounted_for(&pool).await;
     wait_for(&pool, before + 1_000, Duration::from_mins(2)).await;
-    let number = load.stop().await;
-    wait_for(&pool, number, Duration::from_mins(2)).await;
+    load.settle(&pool, Duration::from_mins(2)).await;
     app.health(Duration::from_mins(1), "all is well again", |said| said["status"] == "healthy").await;
-    assert_exactly_once(&pool, &topic, number).await;
     assert!(!app.log().contains("partitions revoked"), "membership of the group is kept meanwhile");
     app.stop();
 }
@@ -61,15 +56,10 @@ async fn a_slow_database_slows_and_loses_nothing() {
     let proxy = Proxy::to(target).await;
     let app =
         App::builder().with_kafka().set("DATABASE_URL_TIMESCALE", proxy.before(&databases.readings)).on(databases).start().await;
-    register(&app, &topic).await;
-    let pool = app.databases.readings().await;
-    let load = Load::start(&broker, &topic, 4);
-    wait_for(&pool, 500, Duration::from_mins(1)).await;
+    let (pool, load) = Load::start(&app, &broker, &topic, 4).await;
     proxy.set(Way::Slow);
     load.more(5_000).await;
     proxy.mend();
-    let number = load.stop().await;
-    wait_for(&pool, number, Duration::from_mins(2)).await;
-    assert_exactly_once(&pool, &topic, number).await;
+    load.settle(&pool, Duration::from_mins(2)).await;
     app.stop();
 }

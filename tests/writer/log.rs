@@ -36,6 +36,17 @@ async fn keeps_saying(app: &App, words: &str) {
     }
 }
 
+/// A Weir that has stored the first 500 messages of a topic of one partition, and was stopped.
+async fn stopped_at_500(builder: Builder, broker: &Broker, topic: &str) -> (App, PgPool) {
+    let mut app = builder.start().await;
+    register(&app, topic).await;
+    let pool = app.databases.readings().await;
+    broker.produce(topic, 1, (0..500).map(message)).await;
+    wait_for(&pool, 500, SETTLE).await;
+    app.terminate();
+    (app, pool)
+}
+
 /// Puts a partition where somebody by mistake, or a log that was lost, may have put it.
 async fn put(pool: &PgPool, topic: &str, next: i64) {
     let sql = "update writer_offsets set previous = next, next = $2 where topic = $1";
@@ -80,12 +91,7 @@ async fn a_topic_deleted_and_made_anew_stops_and_says_so_and_earliest_reads_it_f
 async fn a_position_beyond_the_log_stops_and_latest_goes_on_with_what_is_new() {
     let broker = Broker::connect();
     let topic = broker.topic(1).await;
-    let mut app = going_on_at("stop").start().await;
-    register(&app, &topic).await;
-    let pool = app.databases.readings().await;
-    broker.produce(&topic, 1, (0..500).map(message)).await;
-    wait_for(&pool, 500, SETTLE).await;
-    app.terminate();
+    let (mut app, pool) = stopped_at_500(going_on_at("stop"), &broker, &topic).await;
     put(&pool, &topic, 1_000_000).await;
     broker.produce(&topic, 1, (500..600).map(message)).await;
     app.restart();
@@ -108,12 +114,7 @@ async fn a_position_beyond_the_log_stops_and_latest_goes_on_with_what_is_new() {
 async fn a_position_put_back_by_hand_reads_again_and_stores_nothing_twice() {
     let broker = Broker::connect();
     let topic = broker.topic(1).await;
-    let mut app = going_on_at("stop").start().await;
-    register(&app, &topic).await;
-    let pool = app.databases.readings().await;
-    broker.produce(&topic, 1, (0..500).map(message)).await;
-    wait_for(&pool, 500, SETTLE).await;
-    app.terminate();
+    let (mut app, pool) = stopped_at_500(going_on_at("stop"), &broker, &topic).await;
     put(&pool, &topic, 100).await;
     app.restart();
     wait_for(&pool, 900, SETTLE).await;
@@ -133,13 +134,9 @@ async fn a_head_that_retention_removed_stops_and_earliest_goes_on_at_what_is_lef
     let mut own = OwnBroker::create();
     let broker = Broker::at(&own.brokers());
     let topic = broker.topic(1).await;
-    let mut app = going_on_at("stop").set("KAFKA_BROKERS", own.brokers()).set("KAFKA_GROUP_ID", unique("group")).start().await;
-    register(&app, &topic).await;
-    let pool = app.databases.readings().await;
-    broker.produce(&topic, 1, (0..500).map(message)).await;
-    wait_for(&pool, 500, SETTLE).await;
+    let builder = going_on_at("stop").set("KAFKA_BROKERS", own.brokers()).set("KAFKA_GROUP_ID", unique("group"));
+    let (mut app, pool) = stopped_at_500(builder, &broker, &topic).await;
     assert_exactly_once_from(&broker, &pool, &topic, 500).await;
-    app.terminate();
     broker.produce(&topic, 1, (500..1_000).map(message)).await;
     own.stop();
     own.forget_before(700);

@@ -46,8 +46,7 @@ async fn a_postgresql_that_is_killed_in_the_middle_of_batches_loses_nothing() {
         .on(Databases::create_on(&cluster.url()).await)
         .start()
         .await;
-    register(&app, &topic).await;
-    let load = Load::start(&broker, &topic, 4);
+    let (_, load) = Load::start(&app, &broker, &topic, 4).await;
     for _ in 0..3 {
         let pool = app.databases.readings().await;
         let before = accounted_for(&pool).await;
@@ -57,8 +56,6 @@ async fn a_postgresql_that_is_killed_in_the_middle_of_batches_loses_nothing() {
         cluster.start();
     }
     let pool = app.databases.readings().await;
-    let number = load.stop().await;
-    wait_for(&pool, number, Duration::from_mins(2)).await;
-    assert_exactly_once(&pool, &topic, number).await;
+    load.settle(&pool, Duration::from_mins(2)).await;
     app.stop();
 }

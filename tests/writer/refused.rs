@@ -5,7 +5,6 @@ use std::time::Duration;
 use sqlx::Executor as _;
 
 use super::load::Load;
-use super::{assert_exactly_once, register, wait_for};
 use crate::support::app::App;
 use crate::support::broker::Broker;
 
@@ -14,10 +13,7 @@ async fn refuses(spoil: &'static str, mend: &'static str, words: &str) {
     let broker = Broker::connect();
     let topic = broker.topic(4).await;
     let app = App::builder().with_kafka().set("WEIR_WRITER_FLUSH_READINGS", "500").start().await;
-    register(&app, &topic).await;
-    let pool = app.databases.readings().await;
-    let load = Load::start(&broker, &topic, 4);
-    wait_for(&pool, 1_000, Duration::from_mins(1)).await;
+    let (pool, load) = Load::start(&app, &broker, &topic, 4).await;
     pool.execute(spoil).await.expect("spoilt");
     let said = app
         .health(Duration::from_mins(1), "partitions are held", |said| {
@@ -27,10 +23,8 @@ async fn refuses(spoil: &'static str, mend: &'static str, words: &str) {
     assert!(said["details"]["kafka"]["held"].to_string().contains(words), "{said}");
     load.more(2_000).await;
     pool.execute(mend).await.expect("mended");
-    let number = load.stop().await;
-    wait_for(&pool, number, Duration::from_mins(1)).await;
+    load.settle(&pool, Duration::from_mins(1)).await;
     app.health(Duration::from_secs(30), "all is well again", |said| said["status"] == "healthy").await;
-    assert_exactly_once(&pool, &topic, number).await;
     app.stop();
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::load::Load;
-use super::{accounted_for, assert_exactly_once_from, register, wait_for};
+use super::{accounted_for, wait_for};
 use crate::support::app::App;
 use crate::support::broker::{Broker, OwnBroker};
 use crate::support::database::Databases;
@@ -33,10 +33,7 @@ async fn one_that_stands_still_at_any_moment_stores_nothing_after_the_other_took
         .set("WEIR_WRITER_FLUSH_AGE_MS", "20")
         .start()
         .await;
-    register(&first, &topic).await;
-    let pool = first.databases.readings().await;
-    let load = Load::start(&broker, &topic, 4);
-    wait_for(&pool, 500, Duration::from_mins(1)).await;
+    let (pool, load) = Load::start(&first, &broker, &topic, 4).await;
     let second = first.replica();
     for (sleeper, other) in [(&first, &second), (&second, &first)] {
         rejoins(sleeper).await;
@@ -50,9 +47,7 @@ async fn one_that_stands_still_at_any_moment_stores_nothing_after_the_other_took
     rejoins(&first).await;
     rejoins(&second).await;
     load.more(1_000).await;
-    let number = load.stop().await;
-    wait_for(&pool, number, TAKEN_OVER).await;
-    assert_exactly_once_from(&broker, &pool, &topic, number).await;
+    load.settle(&pool, TAKEN_OVER).await;
     second.stop();
     first.stop();
 }
@@ -85,10 +80,7 @@ async fn one_that_stands_still_in_a_commit_neither_blocks_nor_doubles() {
         .on(databases)
         .start()
         .await;
-    register(&first, &topic).await;
-    let pool = first.databases.readings().await;
-    let load = Load::start(&broker, &topic, 4);
-    wait_for(&pool, 500, Duration::from_mins(1)).await;
+    let (pool, load) = Load::start(&first, &broker, &topic, 4).await;
     // Rows are copied and positions moved, and the word that makes them count is on its way.
     proxy.strike(Commit::Stall, 1);
     while proxy.struck() == 0 {
@@ -104,9 +96,7 @@ async fn one_that_stands_still_in_a_commit_neither_blocks_nor_doubles() {
     first.thaw();
     wait_for(&pool, before + 1_000, TAKEN_OVER).await;
     rejoins(&first).await;
-    let number = load.stop().await;
-    wait_for(&pool, number, TAKEN_OVER).await;
-    assert_exactly_once_from(&broker, &pool, &topic, number).await;
+    load.settle(&pool, TAKEN_OVER).await;
     second.stop();
     first.stop();
 }
