@@ -127,7 +127,9 @@ pub const FLUSH_READINGS: usize = 10_000;
 pub const FLUSH_BYTES: usize = 1 << 20;
 /// The age of the oldest message at which a lane flushes whatever it has.
 pub const FLUSH_AGE: Duration = Duration::from_millis(200);
-/// How long nothing may come before a lane flushes an eighth of a flush or more; a broker near by answers a fetch in less.
+/// The part of a whole flush, as 1 in so many, that is worth a transaction where nothing more comes; below it readings wait for their age.
+pub const FLUSH_SHARE: usize = 8;
+/// How long nothing may come before such a part is flushed; a broker near by answers a fetch in less.
 pub const FLUSH_QUIET: Duration = Duration::from_millis(10);
 /// Bytes of messages that are handed to a lane in one piece; large enough that a piece costs nothing beside its messages.
 pub const RUN_BYTES: usize = 256 << 10;

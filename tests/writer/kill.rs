@@ -59,7 +59,7 @@ pub(super) async fn kills_at_random_moments(kills: u32) {
     let to = app.databases.readings().await;
     // A part for each kill, and one ahead of it, so that there is something to do at each. All at once would leave the broker no time
     // for the group's heartbeats.
-    let (turns, sent) = (Arc::new(Semaphore::new(2)), Arc::new(AtomicU32::new(0)));
+    let (turns, sent) = (Arc::new(Semaphore::new(1)), Arc::new(AtomicU32::new(0)));
     let sender = tokio::spawn({
         let (broker, topic, turns, sent) = (broker.clone(), topic.clone(), Arc::clone(&turns), Arc::clone(&sent));
         async move {
@@ -73,7 +73,8 @@ pub(super) async fn kills_at_random_moments(kills: u32) {
     let mut moments = Vec::new();
     let mut at_work = 0;
     for _ in 0..kills {
-        // It is at work, with batches under way in all stages.
+        // It is at work, with batches under way in all stages: the next part is sent now, so that it cannot be done with all of them.
+        turns.add_permits(1);
         let before = accounted_for(&to).await;
         if before < number {
             wait_for(&to, before + 1, SETTLE).await;
@@ -83,7 +84,6 @@ pub(super) async fn kills_at_random_moments(kills: u32) {
         app.kill();
         let done = accounted_for(&to).await;
         at_work += u32::from(done < sent.load(Ordering::Relaxed));
-        turns.add_permits(1);
         moments.push((moment, done));
         app.restart();
     }

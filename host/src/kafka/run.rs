@@ -110,27 +110,18 @@ impl Gathering {
         self.messages.push(Entry { offset, payload: middle..self.bytes.len(), key: key.map(|_| begin), headers });
     }
 
-    /// The run, in memory of about its size: it may stay for long.
+    /// The run, in memory of exactly its size: it may stay for long.
     pub(super) fn take(&mut self, partition: Partition, epoch: u64, share: &Arc<Share>) -> Run {
         let headers = self.messages.iter().filter(|entry| entry.headers.is_some()).count();
-        let bytes = if self.bytes.len() >= limits::RUN_BYTES && self.bytes.capacity() <= self.bytes.len() + self.bytes.len() / 4 {
-            // What fills its memory is handed on as it is, and the rest is copied: either way little is held for nothing.
-            Bytes::from(std::mem::replace(&mut self.bytes, Vec::with_capacity(limits::RUN_BYTES + ROOM)))
-        } else {
-            let bytes = Bytes::copy_from_slice(&self.bytes);
-            self.bytes.clear();
-            // One message of many megabytes is no reason to keep as much for ever.
-            self.bytes.shrink_to(limits::RUN_BYTES + ROOM);
-            bytes
-        };
-        let held = Held::of(share, bytes.len() + self.messages.len() * size_of::<Entry>() + headers * HEADERS_BYTES);
+        let held = Held::of(share, self.bytes.len() + self.messages.len() * size_of::<Entry>() + headers * HEADERS_BYTES);
         let messages = self.messages.drain(..).collect();
+        let bytes = Bytes::copy_from_slice(&self.bytes);
+        self.bytes.clear();
+        // One message of many megabytes is no reason to keep as much for ever.
+        self.bytes.shrink_to(2 * limits::RUN_BYTES);
         Run { partition, epoch, messages, bytes, held }
     }
 }
-
-/// Room for the message by which a run becomes full.
-const ROOM: usize = 16 << 10;
 
 /// What a message's headers are taken to hold, in bytes: they are few, and counting them would cost more than it tells.
 const HEADERS_BYTES: usize = 256;

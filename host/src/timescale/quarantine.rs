@@ -85,9 +85,6 @@ impl<'a> Aside<'a> {
 
 fn collect<'a>(parts: &'a [Part], books: &Books) -> Vec<Aside<'a>> {
     let mut kept = Vec::new();
-    if !parts.iter().flat_map(|part| &part.fates).any(|fate| matches!(fate, Fate::Quarantine(_))) {
-        return kept;
-    }
     let mut number = 0;
     for part in parts {
         let mut within = (None, 0);

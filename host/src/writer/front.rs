@@ -75,15 +75,15 @@ impl Front {
     /// back has nothing to do: the end of a backlog is stored at once.
     fn due(&self, topic: &Gathered) -> Instant {
         let aged = topic.since + self.shared.options.flush_age;
-        let worth = topic.is_an_eighth(&self.shared.options) && self.ready.capacity() > 0;
-        if worth { aged.min(topic.last + limits::FLUSH_QUIET) } else { aged }
+        let can_go = topic.is_worth_a_flush(&self.shared.options) && self.ready.capacity() > 0;
+        if can_go { aged.min(topic.last + limits::FLUSH_QUIET) } else { aged }
     }
 
     /// Waits for messages until `due`, or until the back has room for what is worth it; false where none will come any more.
     async fn receive(&mut self, gathered: &mut HashMap<Arc<str>, Gathered>, due: Option<Instant>) -> bool {
         let due = due.unwrap_or_else(|| Instant::now() + Duration::from_hours(1));
         let options = &self.shared.options;
-        let waits = self.ready.capacity() == 0 && gathered.values().any(|topic| topic.is_an_eighth(options));
+        let waits = self.ready.capacity() == 0 && gathered.values().any(|topic| topic.is_worth_a_flush(options));
         let first = tokio::select! {
             biased;
             run = self.runs.recv() => run,
@@ -153,8 +153,8 @@ impl Gathered {
         self.messages >= options.flush_readings || self.bytes >= options.flush_bytes
     }
 
-    fn is_an_eighth(&self, options: &Options) -> bool {
-        self.messages * 8 >= options.flush_readings || self.bytes * 8 >= options.flush_bytes
+    fn is_worth_a_flush(&self, options: &Options) -> bool {
+        self.messages * limits::FLUSH_SHARE >= options.flush_readings || self.bytes * limits::FLUSH_SHARE >= options.flush_bytes
     }
 }
 
@@ -218,7 +218,6 @@ impl Shared {
 pub(super) fn lateness(judged: &Judged, age: Duration) -> Vec<(i32, usize, usize)> {
     let before = (SystemClock.now() - age).timestamp_micros();
     let mut found: Vec<(i32, usize, usize)> = Vec::new();
-    let mut at = 0;
     for part in judged.parts() {
         let columns = part.batch.columns();
         let mut last = u32::MAX;
@@ -228,13 +227,10 @@ pub(super) fn lateness(judged: &Judged, age: Duration) -> Vec<(i32, usize, usize
             }
             last = *reading;
             let Source::Kafka { partition, .. } = &part.batch.readings()[*reading as usize].source else { continue };
-            // A partition's readings mostly follow each other.
-            if found.get(at).is_none_or(|(number, ..)| number != partition) {
-                at = found.iter().position(|(number, ..)| number == partition).unwrap_or_else(|| {
-                    found.push((*partition, 0, 0));
-                    found.len() - 1
-                });
-            }
+            let at = found.iter().position(|(number, ..)| number == partition).unwrap_or_else(|| {
+                found.push((*partition, 0, 0));
+                found.len() - 1
+            });
             found[at].1 += usize::from(*time < before);
             found[at].2 += 1;
         }
