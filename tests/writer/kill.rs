@@ -1,10 +1,6 @@
 //! Whole, and with `kill -9` at random moments.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
-
-use tokio::sync::Semaphore;
 
 use super::{accounted_for, assert_exactly_once, assert_exactly_once_from, message, register, wait_for};
 use crate::support::app::App;
@@ -31,7 +27,7 @@ async fn a_hundred_thousand_readings_are_stored_exactly_once() {
 /// Kills of the test that everybody runs; `soak.rs` has the long form.
 const KILLS: u32 = 20;
 /// Messages for each kill: more than a writer stores between its start and its end, so that there always are some under way.
-const MESSAGES: u32 = 5_000;
+const MESSAGES: u32 = 10_000;
 /// How long a group may take to notice that a member is dead and to settle without it. Seconds suffice; where the machine is busy the
 /// broker may have to be given a new member, which Weir does after half a minute.
 const SETTLE: Duration = Duration::from_mins(3);
@@ -51,45 +47,36 @@ pub(super) async fn kills_at_random_moments(kills: u32) {
         .with_kafka()
         .set("KAFKA_BROKERS", own.brokers())
         .set("WEIR_KAFKA_SESSION_TIMEOUT_MS", "2000")
-        .set("WEIR_WRITER_FLUSH_READINGS", "250")
+        .set("WEIR_WRITER_FLUSH_READINGS", "50")
         .set("WEIR_WRITER_FLUSH_AGE_MS", "20")
         .start()
         .await;
     register(&app, &topic).await;
     let to = app.databases.readings().await;
-    // A part for each kill, and one ahead of it, so that there is something to do at each. All at once would leave the broker no time
-    // for the group's heartbeats.
-    let (turns, sent) = (Arc::new(Semaphore::new(1)), Arc::new(AtomicU32::new(0)));
-    let sender = tokio::spawn({
-        let (broker, topic, turns, sent) = (broker.clone(), topic.clone(), Arc::clone(&turns), Arc::clone(&sent));
-        async move {
-            for part in 0..kills {
-                turns.acquire().await.expect("it is never closed").forget();
-                broker.produce(&topic, 4, (MESSAGES * part..MESSAGES * (part + 1)).map(message)).await;
-                sent.fetch_add(MESSAGES, Ordering::Relaxed);
-            }
-        }
-    });
     let mut moments = Vec::new();
     let mut at_work = 0;
-    for _ in 0..kills {
-        // It is at work, with batches under way in all stages: the next part is sent now, so that it cannot be done with all of them.
-        turns.add_permits(1);
+    for part in 0..kills {
+        // At most two parts wait: the tests' broker answers a fetch in a time that grows with all that is behind it, and has none left
+        // for the group's heartbeats.
+        wait_for(&to, MESSAGES * part.saturating_sub(1), SETTLE).await;
         let before = accounted_for(&to).await;
-        if before < number {
-            wait_for(&to, before + 1, SETTLE).await;
-        }
-        let moment = Duration::from_micros(rand::random_range(0..200_000));
+        let sending = tokio::spawn({
+            let (broker, topic) = (broker.clone(), topic.clone());
+            async move { broker.produce(&topic, 4, (MESSAGES * part..MESSAGES * (part + 1)).map(message)).await }
+        });
+        // It is at work, with batches under way in all stages.
+        wait_for(&to, before + 1, SETTLE).await;
+        let moment = Duration::from_micros(rand::random_range(0..60_000));
         tokio::time::sleep(moment).await;
         app.kill();
         let done = accounted_for(&to).await;
-        at_work += u32::from(done < sent.load(Ordering::Relaxed));
+        at_work += u32::from(done < MESSAGES * (part + 1));
         moments.push((moment, done));
         app.restart();
+        sending.await.expect("all is produced");
     }
     eprintln!("killed at these moments, with so many readings accounted for: {moments:?}");
     assert!(at_work * 2 >= kills, "only {at_work} of {kills} kills came while there was something to do");
-    sender.await.expect("all is produced");
     wait_for(&to, number, SETTLE + Duration::from_mins(4)).await;
     assert_exactly_once_from(&broker, &to, &topic, number).await;
     app.stop();
