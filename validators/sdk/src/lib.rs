@@ -1,16 +1,25 @@
 #![doc = include_str!("../README.md")]
 #![expect(clippy::test_attr_in_doctest, reason = "the README shows a whole crate, and its test is part of that")]
 
+pub mod batches;
 pub mod bindings;
 mod config;
+pub mod documents;
+mod history;
 pub mod log;
+pub mod lookup;
+pub mod objects;
 mod outcome;
 mod reading;
 mod rows;
 mod run;
 mod verdict;
 
+pub use self::batches::{BatchValidator, judge_batch};
 pub use self::config::Config;
+pub use self::documents::{Document, DocumentValidator, DocumentVerdict};
+pub use self::history::{Before, History, whole_readings};
+pub use self::objects::{Object, ObjectValidator, judge_object};
 pub use self::reading::{Reading, Value};
 pub use self::run::{judge, run};
 pub use self::verdict::{NewValue, Verdict};

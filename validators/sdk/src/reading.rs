@@ -55,6 +55,17 @@ impl<'a> Reading<'a> {
     }
 }
 
+impl<'a> Value<'a> {
+    /// The value that a number and a text make up in the interface: a boolean has both.
+    pub(crate) fn of(number: f64, text: Option<&'a str>) -> Self {
+        match text {
+            None => Self::Number(number),
+            Some(text) if number.is_nan() => Self::Text(text),
+            Some(_) => Self::Bool(number != 0.0),
+        }
+    }
+}
+
 impl From<f64> for Value<'_> {
     fn from(number: f64) -> Self {
         Self::Number(number)

@@ -22,11 +22,7 @@ pub(crate) fn each_row<'a>(batch: &'a Batch, mut take: impl FnMut(u32, &Reading<
             }
             _ => None,
         };
-        let value = match text {
-            None => Value::Number(*number),
-            Some(text) if number.is_nan() => Value::Text(text),
-            Some(_) => Value::Bool(*number != 0.0),
-        };
+        let value = Value::of(*number, text);
         let sensor = named(&batch.sensors, *sensor, "sensor")?;
         let metric = named(&batch.metrics, *metric, "metric")?;
         let unit = named(&batch.units, *unit, "unit")?;
