@@ -1,4 +1,4 @@
-//! How many readings a tenant may bring in a second, as a bucket for each.
+//! How many readings a tenant may bring in a second, and how long its modules may run, as a bucket for each.
 //!
 //! Promises: over time no more than the quota passes; a batch larger than a second's worth is not refused for ever, but overdraws the
 //! bucket and is paid off before the next one; a new quota counts from the next batch on. It holds for one replica: replicas do not
@@ -60,6 +60,13 @@ impl Budget {
         let readings = readings as f64;
         bucket.credit -= readings;
         Ok(())
+    }
+
+    /// Takes what was used out of the bucket, however much is left in it: for what has a price that is known afterwards.
+    pub fn charge(&self, tenant: &Tenant, used: f64) {
+        if let Some(bucket) = self.0.lock().get_mut(tenant) {
+            bucket.credit -= used;
+        }
     }
 
     /// Forgets what a tenant owes: it has no quota any more.

@@ -110,8 +110,6 @@ pub const DIFFERENCES: usize = 100;
 /// Years that get partitions of their own in plain PostgreSQL, a month each; rows outside them share one, so that no sender can make
 /// tables without end.
 pub const PARTITION_YEARS: std::ops::RangeInclusive<i32> = 2000..=2099;
-/// Tenants' quotas that are kept in memory, about 100 bytes each.
-pub const QUOTAS_CACHED: usize = 10_000;
 /// Tenants whose use of their quota is remembered, about 100 bytes each; beyond it, those that owe nothing are forgotten first.
 pub const BUDGETS_KEPT: usize = 10_000;
 /// Entries of the series dictionary that are kept in memory, about 200 bytes each.
@@ -173,6 +171,22 @@ pub const GUEST_MEMORY_BYTES: usize = 64 << 20;
 pub const GUEST_TABLE_ELEMENTS: usize = 20_000;
 /// Instances of all tenants that run at once, and slots of the pooling allocator.
 pub const GUEST_INSTANCES: u32 = 32;
+/// Objects of all tenants that modules look at at once: each has an instance for as long as its bytes come.
+pub const GUEST_INSPECTIONS: u32 = 16;
+/// Bytes of an object that a module is shown at a time, as the interface promises.
+pub const GUEST_CHUNK_BYTES: usize = 64 << 10;
+/// Time of all calls of one instance about one object together.
+pub const GUEST_OBJECT_TIME: Duration = Duration::from_mins(1);
+/// How many bytes larger than it came a module may make an object.
+pub const GUEST_GROWTH_BYTES: u64 = 16 << 20;
+/// Validators of one chain of objects: each has an instance for as long as the object's bytes come.
+pub const OBJECT_CHAIN_LENGTH: usize = 4;
+/// Problems that a module may name about one document; further ones are left out.
+pub const GUEST_PROBLEMS: usize = 20;
+/// Last values that one call may ask for: those of a full batch's series.
+pub const GUEST_LOOKUPS: usize = 10_000;
+/// Frames of a guest's backtrace that are kept.
+pub const GUEST_BACKTRACE_FRAMES: usize = 20;
 /// Log lines that one call may leave.
 pub const GUEST_LOG_LINES: usize = 100;
 /// Bytes of log that one call may leave.
@@ -207,6 +221,42 @@ pub const FUNCTION_LOCALS: usize = 5_000;
 pub const GUEST_CALLS: u32 = 100;
 /// Tenants whose turns are remembered, about 200 bytes each.
 pub const TENANTS_IN_TURN: usize = 1_000;
+/// Samples of one test.
+pub const SAMPLES: usize = 1_000;
+/// Readings that one replay looks at, and how long it goes on at most.
+pub const REPLAY_READINGS: u64 = 1_000_000;
+/// How long one replay goes on before it answers with what it has.
+pub const REPLAY_TIME: Duration = Duration::from_mins(2);
+/// Readings of one page of a replay, or entries of quarantine of one replay.
+pub const REPLAY_PAGE: u32 = 5_000;
+/// Differences of a replay that are kept as samples.
+pub const REPLAY_SAMPLES: usize = 100;
+/// Batches that versions in the shadow may judge at once; further ones are not compared.
+pub const SHADOWS: usize = 4;
+/// Differences of one batch that are kept as samples.
+pub const SHADOW_SAMPLES: usize = 10;
+/// How long a lane waits at most before it asks again whether its tenant's modules may run.
+pub const BUDGET_WAIT: Duration = Duration::from_millis(500);
+/// Calls after which a new version is compared with the one before it, and faults that it must have had at least.
+pub const GUARD_CALLS: i64 = 20;
+/// Faults of a new version below which nobody returns to the one before.
+pub const GUARD_FAULTS: i64 = 5;
+/// How many times the fault rate of the version before a new one may have, and the rate that is always allowed.
+pub const GUARD_FACTOR: f64 = 3.0;
+/// The rate of faults that a version may have however good the one before it was.
+pub const GUARD_RATE: f64 = 0.01;
+/// Faults, log lines and differences of one version that are kept, of each kind.
+pub const NOTES_KEPT: i64 = 100;
+/// Faults, log lines and differences that are shown at once.
+pub const NOTES_LISTED: i64 = 300;
+/// Versions whose counts, and replays that are shown at once.
+pub const STATS_LISTED: i64 = 100;
+/// Faults, log lines and differences of one version that wait in memory to be written down.
+pub const NOTES_WAITING: usize = 100;
+/// Versions whose counts wait in memory to be written down.
+pub const RECORDS_WAITING: usize = 10_000;
+/// How often what modules did is written down.
+pub const RECORD_EVERY: Duration = Duration::from_secs(2);
 /// Compiled modules that are kept in memory, all tenants together.
 pub const MODULES_CACHED: usize = 256;
 
@@ -228,7 +278,7 @@ pub const REGISTRY_REFERENCES: usize = 64;
 pub const REGISTRY_MISSING: Duration = Duration::from_secs(10);
 /// Requests to the schema registry at once, for one flush.
 pub const REGISTRY_AT_ONCE: usize = 8;
-/// Topics whose rules are kept in memory; a topic's rules are a few kB.
+/// Topics whose rules, chains whose steps and tenants whose quotas are kept in memory, each so many; a topic's rules are a few kB.
 pub const RULES_CACHED: usize = 10_000;
 /// Compiled schemas that are kept in memory.
 pub const SCHEMAS_CACHED: usize = 1_024;

@@ -249,6 +249,69 @@ impl ErrorStrategy {
     }
 }
 
+/// What a validator checks, and with it the world that its module is of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Target {
+    /// Readings, on their way through a topic.
+    #[default]
+    Readings,
+    /// Resources of the platform.
+    Documents,
+    /// Files.
+    Objects,
+}
+
+impl Target {
+    /// All there are.
+    pub const ALL: [Self; 3] = [Self::Readings, Self::Documents, Self::Objects];
+
+    /// The word for it in the API and in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Readings => "readings",
+            Self::Documents => "documents",
+            Self::Objects => "objects",
+        }
+    }
+
+    /// Reads the word; `None` for any other.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|target| target.as_str() == word)
+    }
+}
+
+/// What a deployment may grant a module beyond its own memory and time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Grant {
+    /// Its configuration.
+    Config,
+    /// Lines for the tenant's own eyes.
+    Log,
+    /// The tenant's own last stored values.
+    Lookup,
+}
+
+impl Grant {
+    /// All there are.
+    pub const ALL: [Self; 3] = [Self::Config, Self::Log, Self::Lookup];
+
+    /// The word for it in the API, in the database and in the interface's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Config => "config",
+            Self::Log => "log",
+            Self::Lookup => "lookup",
+        }
+    }
+
+    /// Reads the word; `None` for any other.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|grant| grant.as_str() == word)
+    }
+}
+
 /// How the rows of a topic meet rows that are already stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -367,4 +430,13 @@ impl Clock for SystemClock {
     fn now(&self) -> DateTime<Utc> {
         Utc::now()
     }
+}
+
+/// A field that tells "not sent" (`None`) from null (`Some(None)`): a change leaves the first as it is and empties the second.
+pub fn sent<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    T: serde::Deserialize<'de>,
+    D: serde::Deserializer<'de>,
+{
+    serde::Deserialize::deserialize(deserializer).map(Some)
 }

@@ -1,10 +1,12 @@
 //! What a batch must pass: the rules of a topic, as the catalogue has them and the deciders apply them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::model::{Conflict, ErrorStrategy, TopicFormat, WriteMode};
+use crate::limits;
+use crate::model::{Conflict, ErrorStrategy, Target, TopicFormat, WriteMode};
 
 /// The rules for the readings of one topic, or of none. Immutable: a change of the catalogue makes new ones.
 #[derive(Clone, Debug)]
@@ -69,6 +71,45 @@ pub struct SchemaVersion {
     pub definition: Arc<str>,
 }
 
+/// Whose chain it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ChainOf {
+    /// The readings of this topic.
+    Topic(String),
+    /// The resources of this kind, as in the path: `kafka-topics`.
+    Documents(String),
+    /// The objects of this bucket.
+    Objects(String),
+}
+
+impl ChainOf {
+    /// What its validators check.
+    pub fn target(&self) -> Target {
+        match self {
+            Self::Topic(_) => Target::Readings,
+            Self::Documents(_) => Target::Documents,
+            Self::Objects(_) => Target::Objects,
+        }
+    }
+
+    /// What it is known by in the database, and to people: `topics/rooms`.
+    pub fn place(&self) -> String {
+        match self {
+            Self::Topic(name) => format!("topics/{name}"),
+            Self::Documents(name) => format!("documents/{name}"),
+            Self::Objects(name) => format!("objects/{name}"),
+        }
+    }
+
+    /// The most validators that it may have.
+    pub fn longest(&self) -> usize {
+        match self {
+            Self::Topic(_) | Self::Documents(_) => limits::CHAIN_LENGTH,
+            Self::Objects(_) => limits::OBJECT_CHAIN_LENGTH,
+        }
+    }
+}
+
 /// A validator's place in a chain: which module runs, with what.
 #[derive(Clone, Debug)]
 pub struct Step {
@@ -84,6 +125,21 @@ pub struct Step {
     pub config: Arc<str>,
     /// What becomes of readings that it refuses or fails on.
     pub strategy: ErrorStrategy,
+    /// What it may take in a call, where that is less than the gateway's own bounds.
+    pub bounds: StepBounds,
+    /// True where it may ask for the tenant's last values.
+    pub lookup: bool,
+    /// The version that runs beside the active one, and the digest of its bytes; it decides nothing.
+    pub shadow: Option<(i32, Digest)>,
+}
+
+/// Bounds of a tenant or of a validator, the tighter of both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StepBounds {
+    /// Time of one call, wall clock.
+    pub time: Option<Duration>,
+    /// Linear memory of one instance, in bytes.
+    pub memory_bytes: Option<usize>,
 }
 
 /// SHA-256 of a module's bytes: its identity everywhere.

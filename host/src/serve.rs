@@ -113,6 +113,7 @@ pub async fn gate(settings: &Settings) -> Result<Gate, Failure> {
             time: Duration::from_millis(settings.guest.time_ms),
             memory_bytes: settings.guest.memory_bytes,
             instances: settings.guest.instances,
+            inspections: settings.guest.inspections,
             compiler: None,
         },
         Arc::clone(&platform) as _,
@@ -126,6 +127,9 @@ pub async fn gate(settings: &Settings) -> Result<Gate, Failure> {
         registry: registry(settings)?,
         guest: Arc::new(guest),
         budget: crate::budget::Budget::default(),
+        guest_budget: crate::budget::Budget::default(),
+        records: Arc::default(),
+        shadows: crate::gate::guests::Shadows::default(),
         schemas: Arc::new(Schemas::default()),
         vitals,
         clock: Arc::new(SystemClock),
@@ -175,6 +179,7 @@ pub async fn run_until(
     tracker.spawn(Arc::clone(&gate.policy).run(stop.clone()));
     if prepare(&gate, &settings, &stop).await {
         tracker.spawn(Arc::clone(&gate.platform).run(stop.clone()));
+        tracker.spawn(record(Arc::clone(&gate), stop.clone()));
         if let Some(options) = kafka {
             let writer = Writer::new(writer_options(&settings), options, Arc::clone(&gate));
             tracker.spawn(writer.run(stop.clone()));
@@ -214,6 +219,17 @@ fn writer_options(settings: &Settings) -> writer::Options {
         memory_bytes: settings.writer.memory_bytes,
         late_after: Duration::from_secs(settings.writer.late_after_s),
         topics: settings.kafka.topics.as_ref().map(|list| list.split(',').map(|topic| topic.trim().to_owned()).collect()),
+    }
+}
+
+/// Writes down what tenants' modules did, every few seconds and once more at the end.
+async fn record(gate: Arc<Gate>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(limits::RECORD_EVERY) => {}
+        }
+        gate.records_write().await;
     }
 }
 

@@ -91,6 +91,7 @@ settings! {
     "guest.time_ms" "WEIR_GUEST_TIME_MS" Some("1000"), "Time of one call of a module.";
     "guest.memory_bytes" "WEIR_GUEST_MEMORY_BYTES" Some("67108864"), "Memory of one instance of a module.";
     "guest.instances" "WEIR_GUEST_INSTANCES" Some("32"), "Instances that run at once, all tenants together.";
+    "guest.inspections" "WEIR_GUEST_INSPECTIONS" Some("16"), "Objects that modules look at at once, all tenants together.";
 }
 
 /// Which part of Weir runs in this process.
@@ -341,6 +342,8 @@ pub struct GuestSettings {
     pub memory_bytes: usize,
     /// Instances that run at once.
     pub instances: u32,
+    /// Objects that are looked at at once.
+    pub inspections: u32,
 }
 
 /// All settings of one process.
@@ -448,6 +451,7 @@ impl Settings {
         within("guest.time_ms", self.guest.time_ms, 10, 60_000)?;
         within("guest.memory_bytes", self.guest.memory_bytes as u64, 1 << 20, 1 << 30)?;
         within("guest.instances", self.guest.instances.into(), 1, 1_000)?;
+        within("guest.inspections", self.guest.inspections.into(), 1, 200)?;
         if self.bootstrap_token.as_ref().is_some_and(|token| token.reveal().len() < limits::BOOTSTRAP_TOKEN_CHARACTERS) {
             return Err(Mistake::of(
                 "bootstrap_token",
@@ -511,6 +515,7 @@ mod tests {
         assert_eq!(settings.platform.connections, limits::PLATFORM_CONNECTIONS);
         assert_eq!(settings.timescale.connections, limits::TIMESCALE_CONNECTIONS);
         assert_eq!(settings.guest.instances, limits::GUEST_INSTANCES);
+        assert_eq!(settings.guest.inspections, limits::GUEST_INSPECTIONS);
         assert_eq!(settings.writer.flush_readings, limits::FLUSH_READINGS);
         assert_eq!(settings.writer.lanes, limits::WRITER_LANES);
         assert_eq!(settings.writer.flush_bytes, limits::FLUSH_BYTES);

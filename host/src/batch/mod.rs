@@ -7,6 +7,7 @@
 //! Nothing here does I/O. A batch has one tenant and at most one topic, so one set of rules applies to all of it.
 
 mod builder;
+pub mod compare;
 
 use std::sync::Arc;
 
@@ -98,6 +99,17 @@ impl Columns {
     /// The text of a row, if it has one.
     pub fn text_of(&self, row: u32) -> Option<&str> {
         self.text.binary_search_by_key(&row, |(at, _)| *at).ok().map(|at| self.text[at].1.as_str())
+    }
+
+    /// The value of a row as JSON: a number, a boolean or a text.
+    pub fn json_of(&self, row: usize) -> serde_json::Value {
+        let text = self.text_of(index(row));
+        let number = self.value[row];
+        match text {
+            None => number.into(),
+            Some(text) if number.is_nan() => text.into(),
+            Some(text) => (text == "true").into(),
+        }
     }
 
     /// Replaces, sets or (with `None`) removes the text of a row.

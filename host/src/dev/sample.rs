@@ -15,6 +15,8 @@ use crate::error::Kind;
 use crate::gate::Gate;
 use crate::gate::accounts::TenantChange;
 use crate::gate::catalogue::TopicChange;
+use crate::gate::chains::ChainOf;
+use crate::gate::validators::NewValidator;
 use crate::model::{Caller, ErrorStrategy, Subject, Tenant};
 
 /// The sample topic.
@@ -57,9 +59,9 @@ async fn put_validator(gate: &Gate, caller: &Caller, guests: Option<&Path>) -> R
         return Ok(());
     };
     let config = json!({ "limits": { "temperature": { "min": -40, "max": 85 }, "humidity": { "min": 0, "max": 100 } } });
-    let validator = gate.validator_create(caller, VALIDATOR, &config, ErrorStrategy::Quarantine).await?;
-    gate.validator_upload(caller, validator.id, Bytes::from(fs::read(module)?)).await?;
-    gate.chain_set(caller, TOPIC, &[validator.id]).await?;
+    let validator = gate.validator_create(caller, &NewValidator { config, ..NewValidator::named(VALIDATOR) }).await?;
+    gate.validator_upload(caller, validator.id, Bytes::from(fs::read(module)?), None).await?;
+    gate.chain_set(caller, &ChainOf::Topic(TOPIC.to_owned()), &[validator.id]).await?;
     Ok(())
 }
 

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Gate;
+use super::documents::{Sent, TOKENS};
 use crate::error::{Error, Result};
+use crate::guest::documents::Operation;
 use crate::model::{Action, Caller, Resource, Subject, Tenant, check_name};
 use crate::paging::{Listed, PageOf};
 pub use crate::platform::accounts::{TenantChange, TenantRow, TokenRow, new_secret};
@@ -19,6 +22,14 @@ pub struct CreatedToken {
     pub token: TokenRow,
     /// What to send as `Authorization: Bearer …`.
     pub secret: String,
+}
+
+/// A new token, as a document. That one is revoked passes no chain: nothing may keep a leaked secret alive.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct NewToken {
+    name: String,
+    expires_at: Option<DateTime<Utc>>,
 }
 
 impl Gate {
@@ -50,7 +61,11 @@ impl Gate {
 
     /// Makes an API token; its secret is in the answer and nowhere else.
     pub async fn token_create(&self, caller: &Caller, name: &str, expires_at: Option<DateTime<Utc>>) -> Result<CreatedToken> {
-        let permit = self.authorise(caller, Action::Write, &Resource::platform("tokens")).await?;
+        let permit = self.authorise(caller, Action::Write, &Resource::platform(TOKENS)).await?;
+        let sent = Sent { kind: TOKENS, operation: Operation::Create, id: None };
+        let new = NewToken { name: name.to_owned(), expires_at };
+        let NewToken { name, expires_at } = self.document(&permit, sent, new).await?;
+        let name = name.as_str();
         check_name("A token's `name`", name)?;
         if name.contains([',', ' ', '/', ':', '#', '"']) {
             return Err(Error::malformed("A token's `name` stands in policy files, so it has no blank and none of , / : # \".")
@@ -84,19 +99,19 @@ impl Gate {
 
     /// One page of the tenant's tokens, without their secrets.
     pub async fn token_list(&self, caller: &Caller, page: &PageOf) -> Result<Listed<TokenRow>> {
-        let permit = self.authorise(caller, Action::Read, &Resource::platform("tokens")).await?;
+        let permit = self.authorise(caller, Action::Read, &Resource::platform(TOKENS)).await?;
         self.platform.token_list(&permit, page).await
     }
 
     /// One token, without its secret.
     pub async fn token_get(&self, caller: &Caller, id: Uuid) -> Result<TokenRow> {
-        let permit = self.authorise(caller, Action::Read, &Resource::platform_one("tokens", &id.to_string())).await?;
+        let permit = self.authorise(caller, Action::Read, &Resource::platform_one(TOKENS, &id.to_string())).await?;
         self.platform.token_get(&permit, id).await?.ok_or_else(|| Error::not_found(format!("token `{id}`")))
     }
 
     /// Revokes a token, at once.
     pub async fn token_revoke(&self, caller: &Caller, id: Uuid) -> Result<()> {
-        let permit = self.authorise(caller, Action::Delete, &Resource::platform_one("tokens", &id.to_string())).await?;
+        let permit = self.authorise(caller, Action::Delete, &Resource::platform_one(TOKENS, &id.to_string())).await?;
         if self.platform.token_revoke(&permit, id).await? { Ok(()) } else { Err(Error::not_found(format!("token `{id}`"))) }
     }
 }
@@ -111,6 +126,17 @@ fn check_tenant(change: &TenantChange) -> Result<()> {
     if change.readings_per_second.flatten().is_some_and(|quota| quota < 1) {
         let sentence = "`readingsPerSecond` is at least 1; null takes the bound away, and `status` suspends a tenant.";
         return Err(Error::malformed(sentence).at("/quotas/readingsPerSecond", "must be at least 1"));
+    }
+    let guest = [
+        ("guestTimeMs", change.guest_time_ms.flatten().map(i64::from), 1..=60_000),
+        ("guestMemoryBytes", change.guest_memory_bytes.flatten(), 1 << 16..=1 << 30),
+        ("guestCpuMsPerSecond", change.guest_cpu_ms_per_second.flatten().map(i64::from), 1..=i64::from(i32::MAX)),
+    ];
+    for (field, value, range) in guest {
+        if value.is_some_and(|value| !range.contains(&value)) {
+            let sentence = format!("`{field}` lies between {} and {}; null takes the bound away.", range.start(), range.end());
+            return Err(Error::malformed(sentence).at(format!("/quotas/{field}"), "out of range"));
+        }
     }
     Ok(())
 }

@@ -1,17 +1,35 @@
-//! Topics, schemas and chains: what readings must pass.
+//! Topics and schemas.
 
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::Gate;
+use super::documents::{SCHEMAS, Sent, TOPICS};
 use crate::error::{Error, Result};
-use crate::limits;
+use crate::guest::documents::Operation;
 use crate::model::{Action, Caller, Resource, check_name, check_topic_name};
 use crate::paging::{Listed, PageOf};
 pub use crate::platform::catalogue::{IngestTopic, TopicChange, TopicRow};
 pub use crate::platform::schemas::{AVRO, JSON_SCHEMA, SchemaRow};
 
-const TOPICS: &str = "kafka-topics";
+/// A new topic, as a document.
+#[derive(Serialize, Deserialize)]
+struct NewTopic {
+    name: String,
+    #[serde(flatten)]
+    change: TopicChange,
+}
+
+/// A new schema, as a document.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewSchema {
+    name: String,
+    r#type: String,
+    definition: Value,
+}
 
 fn no_topic(name: &str) -> Error {
     Error::not_found(format!("topic `{name}`"))
@@ -32,9 +50,12 @@ impl Gate {
     /// Registers a topic.
     pub async fn topic_create(&self, caller: &Caller, name: &str, change: &TopicChange) -> Result<TopicRow> {
         let permit = self.authorise(caller, Action::Write, &Resource::platform(TOPICS)).await?;
-        check_topic_name(name)?;
-        check_dead_letter(name, change)?;
-        self.platform.topic_create(&permit, name, change).await
+        let sent = Sent { kind: TOPICS, operation: Operation::Create, id: None };
+        let new = NewTopic { name: name.to_owned(), change: change.clone() };
+        let NewTopic { name, change } = self.document(&permit, sent, new).await?;
+        check_topic_name(&name)?;
+        check_dead_letter(&name, &change)?;
+        self.platform.topic_create(&permit, &name, &change).await
     }
 
     /// One page of the tenant's topics.
@@ -52,13 +73,16 @@ impl Gate {
     /// Changes the fields that are given.
     pub async fn topic_update(&self, caller: &Caller, name: &str, change: &TopicChange) -> Result<TopicRow> {
         let permit = self.authorise(caller, Action::Write, &Resource::platform_one(TOPICS, name)).await?;
-        check_dead_letter(name, change)?;
-        self.platform.topic_update(&permit, name, change).await?.ok_or_else(|| no_topic(name))
+        let sent = Sent { kind: TOPICS, operation: Operation::Update, id: Some(name) };
+        let change = self.document(&permit, sent, change.clone()).await?;
+        check_dead_letter(name, &change)?;
+        self.platform.topic_update(&permit, name, &change).await?.ok_or_else(|| no_topic(name))
     }
 
     /// Takes a topic out of the catalogue; its stored readings stay.
     pub async fn topic_delete(&self, caller: &Caller, name: &str) -> Result<()> {
         let permit = self.authorise(caller, Action::Delete, &Resource::platform_one(TOPICS, name)).await?;
+        self.document_deleted(&permit, TOPICS, name).await?;
         if self.platform.topic_delete(&permit, name).await? { Ok(()) } else { Err(no_topic(name)) }
     }
 
@@ -72,75 +96,53 @@ impl Gate {
         self.platform.changes()
     }
 
-    /// The validators of a topic, in their order.
-    pub async fn chain_get(&self, caller: &Caller, topic: &str) -> Result<Vec<Uuid>> {
-        let permit = self.authorise(caller, Action::Read, &Resource::platform_one(TOPICS, topic)).await?;
-        self.platform.topic_get(&permit, topic).await?.ok_or_else(|| no_topic(topic))?;
-        self.platform.chain_get(&permit, topic).await
-    }
-
-    /// Gives a topic these validators, in this order.
-    pub async fn chain_set(&self, caller: &Caller, topic: &str, validators: &[Uuid]) -> Result<Vec<Uuid>> {
-        let permit = self.authorise(caller, Action::Admin, &Resource::platform_one(TOPICS, topic)).await?;
-        if validators.len() > limits::CHAIN_LENGTH {
-            return Err(Error::malformed(format!("A chain has at most {} validators.", limits::CHAIN_LENGTH))
-                .at("/validatorIds", format!("{} are given", validators.len())));
-        }
-        self.platform.topic_get(&permit, topic).await?.ok_or_else(|| no_topic(topic))?;
-        for (place, id) in validators.iter().enumerate() {
-            let wrong = |what| Error::malformed(format!("Validator `{id}` {what}.")).at(format!("/validatorIds/{place}"), what);
-            if validators[..place].contains(id) {
-                return Err(wrong("is named twice; a chain names each once"));
-            }
-            if self.platform.validator_get(&permit, *id).await?.is_none() {
-                return Err(wrong("does not exist"));
-            }
-        }
-        self.platform.chain_set(&permit, topic, validators).await?;
-        Ok(validators.to_vec())
-    }
-
     /// Registers the next version of a schema, `kind` being `json-schema` or `avro`. A definition that cannot be used, or would cost
     /// too much, is refused here.
-    pub async fn schema_create(&self, caller: &Caller, name: &str, kind: &str, definition: &str) -> Result<SchemaRow> {
-        let permit = self.authorise(caller, Action::Write, &Resource::platform("schemas")).await?;
-        check_name("A schema's `name`", name)?;
-        match kind {
-            AVRO => self.schemas.avro_check(definition)?,
-            _ => self.schemas.compile_check(definition)?,
+    pub async fn schema_create(&self, caller: &Caller, name: &str, kind: &str, definition: Value) -> Result<SchemaRow> {
+        let permit = self.authorise(caller, Action::Write, &Resource::platform(SCHEMAS)).await?;
+        let sent = Sent { kind: SCHEMAS, operation: Operation::Create, id: None };
+        let new = NewSchema { name: name.to_owned(), r#type: kind.to_owned(), definition };
+        let NewSchema { name, r#type: kind, definition } = self.document(&permit, sent, new).await?;
+        check_name("A schema's `name`", &name)?;
+        let definition = definition.to_string();
+        match kind.as_str() {
+            AVRO => self.schemas.avro_check(&definition)?,
+            JSON_SCHEMA => self.schemas.compile_check(&definition)?,
+            _ => return Err(Error::malformed("`type` is `json-schema` or `avro`.").at("/type", "unknown type")),
         }
-        self.platform.schema_create(&permit, name, kind, definition).await
+        self.platform.schema_create(&permit, &name, &kind, &definition).await
     }
 
     /// One page of the tenant's schemas.
     pub async fn schema_list(&self, caller: &Caller, page: &PageOf) -> Result<Listed<SchemaRow>> {
-        let permit = self.authorise(caller, Action::Read, &Resource::platform("schemas")).await?;
+        let permit = self.authorise(caller, Action::Read, &Resource::platform(SCHEMAS)).await?;
         self.platform.schema_list(&permit, page).await
     }
 
     /// One schema.
     pub async fn schema_get(&self, caller: &Caller, id: Uuid) -> Result<SchemaRow> {
-        let permit = self.authorise(caller, Action::Read, &Resource::platform_one("schemas", &id.to_string())).await?;
+        let permit = self.authorise(caller, Action::Read, &Resource::platform_one(SCHEMAS, &id.to_string())).await?;
         self.platform.schema_get(&permit, id).await?.ok_or_else(|| Error::not_found(format!("schema `{id}`")))
     }
 
     /// The schema of a number, as it stands in front of Avro messages.
     pub async fn schema_by_number(&self, caller: &Caller, number: i32) -> Result<SchemaRow> {
-        let permit = self.authorise(caller, Action::Read, &Resource::platform("schemas")).await?;
+        let permit = self.authorise(caller, Action::Read, &Resource::platform(SCHEMAS)).await?;
         let found = self.platform.schema_by_number(&permit, number).await?;
         found.ok_or_else(|| Error::not_found(format!("schema of number {number}")))
     }
 
     /// All versions of a schema, newest first.
     pub async fn schema_versions(&self, caller: &Caller, name: &str) -> Result<Vec<SchemaRow>> {
-        let permit = self.authorise(caller, Action::Read, &Resource::platform("schemas")).await?;
+        let permit = self.authorise(caller, Action::Read, &Resource::platform(SCHEMAS)).await?;
         let versions = self.platform.schema_versions(&permit, name).await?;
         if versions.is_empty() { Err(Error::not_found(format!("schema `{name}`"))) } else { Ok(versions) }
     }
 
     /// Deletes a schema that nothing uses.
     pub async fn schema_delete(&self, caller: &Caller, id: Uuid) -> Result<()> {
-        let permit = self.authorise(caller, Action::Delete, &Resource::platform_one("schemas", &id.to_string())).await?;
+        let permit = self.authorise(caller, Action::Delete, &Resource::platform_one(SCHEMAS, &id.to_string())).await?;
+        self.document_deleted(&permit, SCHEMAS, &id.to_string()).await?;
         if self.platform.schema_delete(&permit, id).await? { Ok(()) } else { Err(Error::not_found(format!("schema `{id}`"))) }
     }
 }

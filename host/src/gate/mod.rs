@@ -5,13 +5,18 @@
 
 pub mod accounts;
 pub mod catalogue;
+pub mod chains;
+pub mod documents;
+pub mod guests;
 pub mod health;
 mod identity;
 pub mod ledger;
 pub mod objects;
 pub mod quarantine;
 pub mod readings;
+pub mod records;
 pub mod replay;
+pub mod trial;
 pub mod validators;
 
 use std::sync::Arc;
@@ -45,6 +50,12 @@ pub struct Gate {
     pub guest: Arc<Engine>,
     /// What tenants may still bring.
     pub budget: Budget,
+    /// How long their modules may still run, in milliseconds.
+    pub guest_budget: Budget,
+    /// What their modules did, until it is written down.
+    pub records: Arc<records::Records>,
+    /// Versions of modules that run in the shadow of others.
+    pub shadows: guests::Shadows,
     /// Compiled JSON Schemas.
     pub schemas: Arc<Schemas>,
     /// Where things are counted and reported.

@@ -1,23 +1,27 @@
-//! Buckets and objects: authorise → the bucket is known → bytes staged → made current → what they replaced removed.
+//! Buckets and objects: authorise → the bucket is known → bytes through its chain of modules, staged → made current → what they replaced removed.
 //!
 //! An object is there whole or not at all: until the row points to its new version, everybody sees the one before. It knows neither
 //! HTTP, SQL nor how a store is spoken to; bodies come and go as streams.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use bytes::Bytes;
-use futures_util::{Stream, TryStreamExt as _};
+use futures_util::{Stream, TryStreamExt as _, stream};
+use parking_lot::Mutex;
 
 use super::Gate;
 use crate::error::{Chain, Error, Kind, Result};
+use crate::guest::objects::{Inspection, ObjectFacts, Refused};
 use crate::limits;
 use crate::model::{Action, Caller, Resource};
-use crate::objects::Key;
 pub use crate::objects::{Content, too_large};
+use crate::objects::{Key, Staged};
 use crate::paging::{Listed, PageOf};
 pub use crate::platform::files::{BucketRow, Expected, ObjectRow};
 use crate::platform::files::{Upload, VersionKey};
 use crate::policy::Permit;
+use crate::rules::{ChainOf, Step};
 use crate::vitals::Word;
 
 /// What stands behind `/files/` in paths of the API, and would hide a bucket of that name.
@@ -33,6 +37,15 @@ pub struct Put {
     pub row: ObjectRow,
     /// True where there was none of this name.
     pub created: bool,
+}
+
+/// An object on its way through a chain.
+struct Way<B> {
+    body: B,
+    /// Away at the end, and after a refusal.
+    inspection: Option<Inspection>,
+    /// What passed and was not taken yet.
+    passed: VecDeque<Bytes>,
 }
 
 /// An object on its way out.
@@ -139,13 +152,28 @@ impl Gate {
         (bucket, name): (&str, &str),
         content_type: &str,
         expected: Option<&Expected>,
+        size: Option<u64>,
         body: impl Stream<Item = Result<Bytes>> + Unpin,
     ) -> Result<Put> {
         let permit = self.authorise(caller, Action::Write, &Resource::file(bucket, name)).await?;
         check_object_name(name)?;
         check_content_type(content_type)?;
+        let chain = self.platform.chain_steps(&permit, &ChainOf::Objects(bucket.to_owned())).await?;
         let key = self.platform.object_reserve(&permit, bucket, name).await?.ok_or_else(|| no_bucket(bucket))?;
-        let staged = match self.objects.stage(&permit, &place(&key), body).await {
+        let facts = || ObjectFacts {
+            bucket: bucket.to_owned(),
+            name: name.to_owned(),
+            media_type: Some(content_type.to_owned()),
+            size,
+            metadata: Vec::new(),
+            subject: permit.subject().as_str().to_owned(),
+        };
+        let staged = if chain.is_empty() {
+            self.objects.stage(&permit, &place(&key), body).await.map(|staged| (staged, None))
+        } else {
+            self.stage_through(&permit, &chain, facts(), &key, body).await
+        };
+        let (staged, media_type) = match staged {
             Ok(staged) => staged,
             Err(error) => {
                 // Where the store went away, it may yet finish what it was sent: its row stays, for whoever clears up.
@@ -155,7 +183,11 @@ impl Gate {
                 return Err(error);
             }
         };
-        let upload = Upload { size: staged.size, digest: staged.digest, content_type: content_type.to_owned() };
+        let upload = Upload {
+            size: staged.size,
+            digest: staged.digest,
+            content_type: media_type.unwrap_or_else(|| content_type.to_owned()),
+        };
         let made = self.platform.object_make_current(&permit, &key, upload, expected).await;
         let made = match made.and_then(|made| made.ok_or_else(|| no_bucket(bucket))) {
             Ok(made) => made,
@@ -172,6 +204,53 @@ impl Gate {
             self.discard(&permit, replaced).await;
         }
         Ok(Put { row: made.row, created: made.replaced.is_none() })
+    }
+
+    /// Stages what a bucket's chain lets through, as it comes. What it refuses is given up, and nobody ever sees it.
+    async fn stage_through(
+        &self,
+        permit: &Permit,
+        chain: &[Step],
+        facts: ObjectFacts,
+        key: &VersionKey,
+        body: impl Stream<Item = Result<Bytes>> + Unpin,
+    ) -> Result<(Staged, Option<String>)> {
+        self.time_allowed(permit.tenant()).await?;
+        let run = self.live(permit, chain);
+        let recorded = |refused: Refused| {
+            self.passed(permit, refused.passages);
+            refused.error
+        };
+        let inspection = self.guest.object(&run, chain, facts).await.map_err(recorded)?;
+        let media_type = Mutex::new(None);
+        let way = Way { body, inspection: Some(inspection), passed: VecDeque::new() };
+        let pieces = stream::try_unfold(way, async |mut way| {
+            loop {
+                if let Some(piece) = way.passed.pop_front() {
+                    return Ok(Some((piece, way)));
+                }
+                let Some(mut inspection) = way.inspection.take() else { return Ok(None) };
+                if let Some(bytes) = way.body.try_next().await? {
+                    way.passed = self.guest.object_chunk(&run, &mut inspection, bytes).await.map_err(recorded)?.into();
+                    way.inspection = Some(inspection);
+                } else {
+                    let done = self.guest.object_finish(&run, inspection).await.map_err(recorded)?;
+                    self.passed(permit, done.passages);
+                    if let Some(given) = &done.media_type {
+                        check_content_type(given).map_err(|error| {
+                            Error::new(
+                                Kind::Refused,
+                                format!("A validator gave this object a media type that cannot be stored: {error}"),
+                            )
+                        })?;
+                    }
+                    *media_type.lock() = done.media_type;
+                    way.passed = done.rest.into();
+                }
+            }
+        });
+        let staged = self.objects.stage(permit, &place(key), Box::pin(pieces)).await?;
+        Ok((staged, media_type.into_inner()))
     }
 
     /// One object's row.

@@ -57,7 +57,7 @@ impl Breakers {
 mod tests {
     use super::*;
     use crate::model::ErrorStrategy;
-    use crate::rules::Digest;
+    use crate::rules::{Digest, StepBounds};
 
     fn step() -> Step {
         Step {
@@ -67,6 +67,9 @@ mod tests {
             digest: Digest([0; 32]),
             config: "{}".into(),
             strategy: ErrorStrategy::Quarantine,
+            bounds: StepBounds::default(),
+            lookup: false,
+            shadow: None,
         }
     }
 

@@ -8,15 +8,16 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use wasmtime::component::{HasSelf, InstancePre, Linker};
-use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, Store, Trap};
+use wasmtime::component::{HasSelf, Linker};
+use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, Store, Trap, WasmBacktrace};
 
-use super::grants::{Log, State};
-use super::v1::{self, Answer};
-use super::{Options, cut};
-use crate::batch::Batch;
+use super::Options;
+use super::grants::{Lookup, State};
+use super::passage::Log;
+use super::v1;
 use crate::error::{Error, Result};
 use crate::limits;
+use crate::rules::Step;
 
 /// Why a call gave no usable answer.
 #[derive(Debug)]
@@ -26,7 +27,12 @@ pub(super) enum Fault {
     /// It wanted more memory or table elements than there are.
     Memory(usize),
     /// It trapped.
-    Trap(String),
+    Trap {
+        /// How.
+        what: String,
+        /// The functions that it was in, the innermost first.
+        backtrace: Vec<String>,
+    },
     /// Its answer makes no sense, or is too large.
     Answer(String),
     /// It said itself that it cannot judge the batch.
@@ -38,17 +44,25 @@ impl fmt::Display for Fault {
         match self {
             Self::Time(limit) => write!(f, "it ran longer than {} ms and was stopped", limit.as_millis()),
             Self::Memory(limit) => write!(f, "it wanted more than {} KiB of memory", limit >> 10),
-            Self::Trap(what) => write!(f, "it trapped: {what}"),
+            Self::Trap { what, .. } => write!(f, "it trapped: {what}"),
             Self::Answer(what) => write!(f, "its answer cannot be used: {what}"),
             Self::Unjudged(what) => f.write_str(what),
         }
     }
 }
 
-/// A call's result, and what was logged whatever the result.
-pub(super) struct Outcome {
-    pub(super) result: Result<Answer, Fault>,
+/// What one validator's instance may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) time: Duration,
+    pub(super) memory_bytes: usize,
+}
+
+/// A call's result, and what it took whatever the result.
+pub(super) struct Called<T> {
+    pub(super) result: Result<T, Fault>,
     pub(super) log: Log,
+    pub(super) peak_memory_bytes: usize,
 }
 
 /// What every instance shares.
@@ -86,7 +100,8 @@ const MEMORIES: u32 = 2;
 const TABLES: u32 = 6;
 
 fn pool(options: &Options) -> PoolingAllocationConfig {
-    let instances = options.instances.max(1);
+    let inspecting = options.inspections.saturating_mul(u32::try_from(limits::OBJECT_CHAIN_LENGTH).unwrap_or(1));
+    let instances = options.instances.saturating_add(inspecting).max(1);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
         .total_core_instances(instances.saturating_mul(CORE_INSTANCES))
@@ -109,7 +124,7 @@ impl Runtime {
         let engine = wasmtime::Engine::new(&config).map_err(broken)?;
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(broken)?;
-        v1::ReadingValidator::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state).map_err(broken)?;
+        v1::readings::ReadingValidator::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state).map_err(broken)?;
         tick(&engine)?;
         Ok(Self { engine, linker, time: options.time, memory_bytes: options.memory_bytes })
     }
@@ -122,42 +137,76 @@ impl Runtime {
         &self.linker
     }
 
-    pub(super) fn time(&self) -> Duration {
-        self.time
-    }
-
-    /// Shows these rows of a batch to a fresh instance. It blocks: call it where that holds nobody up.
-    pub(super) fn check(&self, module: &InstancePre<State>, config: &Arc<str>, batch: &Batch, rows: &[u32]) -> Outcome {
-        let shown = v1::shown(batch.columns(), rows);
-        let mut store = Store::new(&self.engine, State::new(Arc::clone(config), self.memory_bytes));
-        store.limiter(|state| &mut state.meter);
-        store.set_hostcall_fuel(limits::GUEST_OUTPUT_BYTES);
-        store.set_epoch_deadline(self.ticks());
-        let called = tokio::runtime::Handle::current()
-            .block_on(async { tokio::time::timeout(self.time + limits::GUEST_TICK, v1::call(&mut store, module, shown)).await });
-        let denied = store.data().meter.denied;
-        let result = match called {
-            Err(_) => Err(Fault::Time(self.time)),
-            Ok(Ok(Ok(answer))) => Ok(answer),
-            Ok(Ok(Err(reason))) => Err(Fault::Unjudged(cut(&reason))),
-            Ok(Err(error)) => Err(self.fault(&error, denied)),
-        };
-        Outcome { result, log: store.into_data().log }
-    }
-
-    fn fault(&self, error: &wasmtime::Error, denied: bool) -> Fault {
-        match error.downcast_ref::<Trap>() {
-            Some(Trap::Interrupt) => Fault::Time(self.time),
-            // A guest whose memory cannot grow aborts, which looks like any other trap.
-            _ if denied => Fault::Memory(self.memory_bytes),
-            Some(trap) => Fault::Trap(trap.to_string()),
-            None => Fault::Answer(format!("{:#}", error.root_cause())),
+    /// The gateway's own bounds, or the tighter ones that a tenant or a validator has.
+    pub(super) fn bounds(&self, step: &Step) -> Bounds {
+        Bounds {
+            time: step.bounds.time.map_or(self.time, |time| time.min(self.time)),
+            memory_bytes: step.bounds.memory_bytes.map_or(self.memory_bytes, |bytes| bytes.min(self.memory_bytes)),
         }
     }
 
-    fn ticks(&self) -> u64 {
-        u64::try_from(self.time.as_nanos().div_ceil(limits::GUEST_TICK.as_nanos())).unwrap_or(u64::MAX).max(1)
+    /// A fresh store for one instance.
+    pub(super) fn store(&self, step: &Step, lookup: Lookup) -> Store<State> {
+        let state = State::new(Arc::clone(&step.config), self.bounds(step).memory_bytes, lookup);
+        let mut store = Store::new(&self.engine, state);
+        store.limiter(|state| &mut state.meter);
+        store
     }
+
+    /// The only call of an instance.
+    pub(super) fn call_once<T>(
+        &self,
+        step: &Step,
+        lookup: Lookup,
+        call: impl AsyncFnOnce(&mut Store<State>) -> wasmtime::Result<Result<T, String>>,
+    ) -> Called<T> {
+        let mut store = self.store(step, lookup);
+        let result = self::call(self.bounds(step), &mut store, call);
+        let state = store.into_data();
+        Called { result, log: state.log, peak_memory_bytes: state.meter.peak() }
+    }
+}
+
+/// One call into an instance, within its bounds. It blocks: do it where that holds nobody up.
+///
+/// The outer error is the engine's, the inner one the guest's own word that it cannot judge.
+pub(super) fn call<T>(
+    bounds: Bounds,
+    store: &mut Store<State>,
+    call: impl AsyncFnOnce(&mut Store<State>) -> wasmtime::Result<Result<T, String>>,
+) -> Result<T, Fault> {
+    store.set_hostcall_fuel(limits::GUEST_OUTPUT_BYTES);
+    store.set_epoch_deadline(ticks(bounds.time));
+    let called = tokio::runtime::Handle::current()
+        .block_on(async { tokio::time::timeout(bounds.time + limits::GUEST_TICK, call(store)).await });
+    match called {
+        Err(_) => Err(Fault::Time(bounds.time)),
+        Ok(Ok(Ok(answer))) => Ok(answer),
+        Ok(Ok(Err(reason))) => Err(Fault::Unjudged(super::cut(&reason))),
+        Ok(Err(error)) => Err(fault(bounds, &error, store.data().meter.denied)),
+    }
+}
+
+fn fault(bounds: Bounds, error: &wasmtime::Error, denied: bool) -> Fault {
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::Interrupt) => Fault::Time(bounds.time),
+        // A guest whose memory cannot grow aborts, which looks like any other trap.
+        _ if denied => Fault::Memory(bounds.memory_bytes),
+        Some(trap) => Fault::Trap { what: trap.to_string(), backtrace: backtrace(error) },
+        None => Fault::Answer(format!("{:#}", error.root_cause())),
+    }
+}
+
+/// The guest's functions that an error came through, the innermost first, as wasmtime writes them: offset, module, function.
+fn backtrace(error: &wasmtime::Error) -> Vec<String> {
+    let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else { return Vec::new() };
+    let text = backtrace.to_string();
+    let frames = text.lines().filter_map(|line| line.trim().split_once(": ")).map(|(_, frame)| super::cut(frame));
+    frames.take(limits::GUEST_BACKTRACE_FRAMES).collect()
+}
+
+fn ticks(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos().div_ceil(limits::GUEST_TICK.as_nanos())).unwrap_or(u64::MAX).max(1)
 }
 
 /// Counts the epoch up for as long as somebody has the engine. A thread, since the loops that it stops may hold up all others.

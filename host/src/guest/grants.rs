@@ -1,20 +1,46 @@
-//! What a guest is handed: its configuration, a log with a bound, and a WASI in which there is nothing.
+//! What a guest is handed: its configuration, a log with a bound, the tenant's own last values where it is granted them, and a WASI in
+//! which there is nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use wasmtime::ResourceLimiter;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{Deterministic, HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
-use super::v1::weir::validator::{config, log};
+use super::passage::{Level, Log};
+use super::v1::granted::{config, log, lookup};
+use crate::batch::Value;
+use crate::error::Result;
 use crate::limits;
-use crate::model::Tenant;
-use crate::rules::Step;
+
+/// The last values of one tenant's sensors, for whoever may read them. Whose they are is settled before a guest runs.
+pub trait LastValues: Send + Sync {
+    /// The last stored value of each sensor and metric, in this order.
+    fn latest<'a>(&'a self, of: &'a [(String, String)]) -> BoxFuture<'a, Result<Vec<Option<LastValue>>>>;
+}
+
+/// A stored value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LastValue {
+    /// Microseconds since the Unix epoch, UTC.
+    pub time: i64,
+    /// What it was.
+    pub value: Value,
+    /// Empty for none.
+    pub unit: String,
+}
+
+/// Who answers a guest's `lookup`; nobody where it is not granted.
+pub type Lookup = Option<Arc<dyn LastValues>>;
 
 /// The host's side of one instance.
 pub(super) struct State {
     config: Arc<str>,
+    lookup: Lookup,
+    /// How many last values it may still ask for.
+    lookups_left: usize,
     /// What it logged.
     pub(super) log: Log,
     /// What it takes.
@@ -24,7 +50,7 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(config: Arc<str>, memory_bytes: usize) -> Self {
+    pub(super) fn new(config: Arc<str>, memory_bytes: usize, lookup: Lookup) -> Self {
         let mut wasi = WasiCtxBuilder::new();
         wasi.wall_clock(Stopped)
             .monotonic_clock(Stopped)
@@ -35,8 +61,9 @@ impl State {
             .allow_tcp(false)
             .allow_udp(false)
             .allow_ip_name_lookup(false);
-        let meter = Meter { memory_left: memory_bytes, elements_left: limits::GUEST_TABLE_ELEMENTS, denied: false };
-        Self { config, log: Log::default(), meter, wasi: wasi.build(), table: ResourceTable::new() }
+        let meter = Meter { memory_bytes, memory_left: memory_bytes, elements_left: limits::GUEST_TABLE_ELEMENTS, denied: false };
+        let lookups_left = limits::GUEST_LOOKUPS;
+        Self { config, lookup, lookups_left, log: Log::default(), meter, wasi: wasi.build(), table: ResourceTable::new() }
     }
 }
 
@@ -54,9 +81,38 @@ impl config::Host for State {
 
 impl log::Host for State {
     fn write(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
+        let level = match level {
+            log::Level::Debug => Level::Debug,
+            log::Level::Info => Level::Info,
+            log::Level::Warn => Level::Warn,
+            log::Level::Error => Level::Error,
+        };
         self.log.push(level, message);
         Ok(())
     }
+}
+
+impl lookup::Host for State {
+    async fn latest(&mut self, of: Vec<(String, String)>) -> wasmtime::Result<Result<Vec<Option<lookup::Last>>, String>> {
+        let Some(lookup) = &self.lookup else {
+            return Err(wasmtime::Error::msg("`lookup` is not granted to this validator"));
+        };
+        let Some(left) = self.lookups_left.checked_sub(of.len()) else {
+            return Ok(Err(format!("more than {} last values were asked for in one call", limits::GUEST_LOOKUPS)));
+        };
+        self.lookups_left = left;
+        let found = lookup.latest(&of).await;
+        Ok(found.map(|found| found.into_iter().map(|last| last.map(shown)).collect()).map_err(|error| error.to_string()))
+    }
+}
+
+fn shown(last: LastValue) -> lookup::Last {
+    let (value, text) = match last.value {
+        Value::Number(number) => (number, None),
+        Value::Bool(on) => (f64::from(u8::from(on)), Some(on.to_string())),
+        Value::Text(text) => (f64::NAN, Some(text)),
+    };
+    lookup::Last { time: last.time, value, unit: last.unit, text }
 }
 
 /// A clock that stands still at zero: guests are handed none.
@@ -85,6 +141,7 @@ impl HostMonotonicClock for Stopped {
 /// Counts memory over all memories of an instance, and elements over all its tables: wasmtime's own limits see one at a time.
 #[derive(Debug)]
 pub(super) struct Meter {
+    memory_bytes: usize,
     memory_left: usize,
     elements_left: usize,
     /// True once more was wanted than there is.
@@ -92,6 +149,11 @@ pub(super) struct Meter {
 }
 
 impl Meter {
+    /// The most memory that it had, in bytes: linear memory does not shrink.
+    pub(super) fn peak(&self) -> usize {
+        self.memory_bytes - self.memory_left
+    }
+
     fn take(left: &mut usize, current: usize, desired: usize) -> bool {
         let rest = left.checked_sub(desired.saturating_sub(current));
         rest.map(|rest| *left = rest).is_some()
@@ -109,41 +171,5 @@ impl ResourceLimiter for Meter {
         let granted = Self::take(&mut self.elements_left, current, desired);
         self.denied |= !granted;
         Ok(granted)
-    }
-}
-
-/// What one call logged, up to its bounds; the rest is counted.
-#[derive(Debug, Default)]
-pub(super) struct Log {
-    lines: Vec<(log::Level, String)>,
-    bytes: usize,
-    dropped: u64,
-}
-
-impl Log {
-    fn push(&mut self, level: log::Level, message: String) {
-        if self.lines.len() >= limits::GUEST_LOG_LINES || self.bytes + message.len() > limits::GUEST_LOG_BYTES {
-            self.dropped += 1;
-            return;
-        }
-        self.bytes += message.len();
-        self.lines.push((level, message));
-    }
-
-    /// Hands the lines to the program's log, as what a tenant's code said.
-    pub(super) fn write(&self, tenant: &Tenant, step: &Step) {
-        let Step { name, version, .. } = step;
-        for (level, line) in &self.lines {
-            // A guest's `error` is its tenant's trouble, not the operator's: nothing here is above info.
-            match level {
-                log::Level::Debug => tracing::debug!(%tenant, validator = %name, version, "guest: {line:?}"),
-                log::Level::Info | log::Level::Warn | log::Level::Error => {
-                    tracing::info!(%tenant, validator = %name, version, ?level, "guest: {line:?}");
-                }
-            }
-        }
-        if self.dropped > 0 {
-            tracing::debug!(%tenant, validator = %name, version, "{} lines of a guest's log were dropped", self.dropped);
-        }
     }
 }

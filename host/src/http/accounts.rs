@@ -7,10 +7,10 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::App;
-use super::input::{Json, PageQuery, Path, Query, cursor, sent};
+use super::input::{Json, PageQuery, Path, Query, cursor};
 use super::reply::{Envelope, ErrorBody, Page, Reply, created, no_content, ok, page, rfc3339};
 use crate::gate::accounts::{self as gate, TenantRow, TokenRow};
-use crate::model::Caller;
+use crate::model::{Caller, sent};
 
 /// A tenant.
 #[derive(Debug, Serialize, ToSchema)]
@@ -34,6 +34,12 @@ pub struct Tenant {
 pub struct Quotas {
     /// Readings in a second, by HTTP and Kafka together, on each replica; null where there is no bound.
     readings_per_second: Option<i32>,
+    /// Time of one call of a module, in milliseconds; null for the gateway's own bound.
+    guest_time_ms: Option<i32>,
+    /// Memory of one instance of a module, in bytes; null for the gateway's own bound.
+    guest_memory_bytes: Option<i64>,
+    /// Milliseconds that the tenant's modules may run in a second, on each replica; null where there is no bound.
+    guest_cpu_ms_per_second: Option<i32>,
 }
 
 impl From<TenantRow> for Tenant {
@@ -42,7 +48,12 @@ impl From<TenantRow> for Tenant {
             slug: row.slug,
             name: row.name,
             status: row.status,
-            quotas: Quotas { readings_per_second: row.readings_per_second },
+            quotas: Quotas {
+                readings_per_second: row.readings_per_second,
+                guest_time_ms: row.guest_time_ms,
+                guest_memory_bytes: row.guest_memory_bytes,
+                guest_cpu_ms_per_second: row.guest_cpu_ms_per_second,
+            },
             created_at: rfc3339(row.created_at),
             updated_at: rfc3339(row.updated_at),
         }
@@ -71,7 +82,7 @@ pub struct TenantChange {
 }
 
 /// A change of what bounds a tenant's use; what is left out stays as it is.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct QuotasChange {
     /// Readings in a second, by HTTP and Kafka together, on each replica: over HTTP more is a 429, from Kafka it waits. Null takes the
@@ -80,10 +91,34 @@ pub struct QuotasChange {
     #[schema(value_type = Option<i32>, minimum = 1)]
     #[expect(clippy::option_option, reason = "null and nothing are two things in a change")]
     readings_per_second: Option<Option<i32>>,
+    /// Time of one call of a module, in milliseconds, where that is less than the gateway's own bound. Null takes it away.
+    #[serde(default, deserialize_with = "sent")]
+    #[schema(value_type = Option<i32>, minimum = 1)]
+    #[expect(clippy::option_option, reason = "null and nothing are two things in a change")]
+    guest_time_ms: Option<Option<i32>>,
+    /// Memory of one instance of a module, in bytes, where that is less than the gateway's own bound. Null takes it away.
+    #[serde(default, deserialize_with = "sent")]
+    #[schema(value_type = Option<i64>, minimum = 65536)]
+    #[expect(clippy::option_option, reason = "null and nothing are two things in a change")]
+    guest_memory_bytes: Option<Option<i64>>,
+    /// Milliseconds that the tenant's modules may run in a second, all together, on each replica: over HTTP more is a 429, from Kafka it
+    /// waits. Null takes the bound away.
+    #[serde(default, deserialize_with = "sent")]
+    #[schema(value_type = Option<i32>, minimum = 1)]
+    #[expect(clippy::option_option, reason = "null and nothing are two things in a change")]
+    guest_cpu_ms_per_second: Option<Option<i32>>,
 }
 
 fn change(name: Option<String>, status: Option<String>, quotas: Option<QuotasChange>) -> gate::TenantChange {
-    gate::TenantChange { name, status, readings_per_second: quotas.and_then(|quotas| quotas.readings_per_second) }
+    let quotas = quotas.unwrap_or_default();
+    gate::TenantChange {
+        name,
+        status,
+        readings_per_second: quotas.readings_per_second,
+        guest_time_ms: quotas.guest_time_ms,
+        guest_memory_bytes: quotas.guest_memory_bytes,
+        guest_cpu_ms_per_second: quotas.guest_cpu_ms_per_second,
+    }
 }
 
 /// Make a tenant. For platform administrators.

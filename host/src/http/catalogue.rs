@@ -1,4 +1,4 @@
-//! `/api/platform/kafka-topics`, `/api/platform/schemas` and the chains of topics.
+//! `/api/platform/kafka-topics` and `/api/platform/schemas`.
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -7,11 +7,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::App;
-use super::input::{Json, PageQuery, Path, Query, cursor, sent};
+use super::input::{Json, PageQuery, Path, Query, cursor};
 use super::reply::{Envelope, ErrorBody, Page, Reply, created, no_content, ok, page, rfc3339};
 use crate::error::Error;
 use crate::gate::catalogue::{AVRO, JSON_SCHEMA, SchemaRow, TopicChange, TopicRow};
-use crate::model::{Caller, Conflict, ErrorStrategy, TopicFormat, WriteMode};
+use crate::model::{Caller, Conflict, ErrorStrategy, TopicFormat, WriteMode, sent};
 
 /// A Kafka topic.
 #[derive(Debug, Serialize, ToSchema)]
@@ -192,32 +192,6 @@ pub(super) async fn clear_topic_schema(caller: Caller, State(app): State<App>, P
     ok(app.gate.topic_update(&caller, &name, &change).await?.into())
 }
 
-/// The validators of a topic, in the order in which readings pass them.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Chain {
-    validator_ids: Vec<Uuid>,
-}
-
-/// The chain of a topic.
-#[utoipa::path(get, path = "/validators/chain/{topicName}", tag = "validators", params(("topicName" = String, Path)),
-    responses((status = 200, body = Envelope<Chain>), (status = "4XX", body = ErrorBody)))]
-pub(super) async fn get_chain(caller: Caller, State(app): State<App>, Path(topic): Path<String>) -> Reply<Chain> {
-    ok(Chain { validator_ids: app.gate.chain_get(&caller, &topic).await? })
-}
-
-/// Set the chain of a topic.
-#[utoipa::path(put, path = "/validators/chain/{topicName}", tag = "validators", params(("topicName" = String, Path)),
-    request_body = Chain, responses((status = 200, body = Envelope<Chain>), (status = "4XX", body = ErrorBody)))]
-pub(super) async fn set_chain(
-    caller: Caller,
-    State(app): State<App>,
-    Path(topic): Path<String>,
-    Json(form): Json<Chain>,
-) -> Reply<Chain> {
-    ok(Chain { validator_ids: app.gate.chain_set(&caller, &topic, &form.validator_ids).await? })
-}
-
 /// A version of a schema.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -287,7 +261,7 @@ pub(super) async fn create_schema(caller: Caller, State(app): State<App>, Json(f
         SchemaType::JsonSchema => JSON_SCHEMA,
         SchemaType::Avro => AVRO,
     };
-    let row = app.gate.schema_create(&caller, &form.name, kind, &form.definition.to_string()).await?;
+    let row = app.gate.schema_create(&caller, &form.name, kind, form.definition).await?;
     created(&format!("/api/platform/schemas/{}", row.id), row.try_into()?)
 }
 

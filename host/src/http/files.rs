@@ -191,7 +191,7 @@ pub(super) async fn upload(
     let expected = expected(headers);
     let body = Box::pin(bytes_of(request.into_body()));
     let Put { row, created: new } =
-        app.gate.object_put(&caller, (&bucket, &name), &content_type, expected.as_ref(), body).await?;
+        app.gate.object_put(&caller, (&bucket, &name), &content_type, expected.as_ref(), announced, body).await?;
     let etag = etag(&row)?;
     let location = format!("/api/storage/files/download/{bucket}/{}", utf8_percent_encode(&name, PATH));
     let reply = if new { created(&location, row.into()) } else { ok(row.into()) };

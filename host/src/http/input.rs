@@ -177,13 +177,3 @@ pub fn page_of(limit: Option<u32>, cursor: Option<&str>) -> Result<PageOf, Error
 pub fn cursor(key: &str) -> String {
     URL_SAFE_NO_PAD.encode(key)
 }
-
-/// A field that tells "not sent" (`None`) from null (`Some(None)`): a PUT leaves the first as it is and empties the second.
-#[expect(clippy::option_option, reason = "null and nothing are two things in a change")]
-pub fn sent<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
-where
-    T: Deserialize<'de>,
-    D: serde::Deserializer<'de>,
-{
-    Option::deserialize(deserializer).map(Some)
-}

@@ -6,6 +6,7 @@
 mod accounts;
 mod caller;
 mod catalogue;
+mod chains;
 mod files;
 mod input;
 mod layers;
@@ -14,7 +15,9 @@ mod listen;
 pub mod quarantine;
 mod readings;
 pub mod reply;
+mod signing;
 mod system;
+mod trial;
 mod validators;
 
 use std::sync::Arc;
@@ -70,17 +73,27 @@ fn routes(api: bool) -> OpenApiRouter<App> {
         .routes(routes!(catalogue::schema_versions))
         .routes(routes!(catalogue::latest_schema))
         .routes(routes!(catalogue::schema_by_number))
-        .routes(routes!(catalogue::get_chain, catalogue::set_chain))
+        .routes(routes!(chains::get_topic, chains::set_topic))
+        .routes(routes!(chains::get_documents, chains::set_documents))
+        .routes(routes!(chains::get_objects, chains::set_objects))
         .routes(routes!(validators::list, validators::create))
         .routes(routes!(validators::get, validators::update, validators::delete))
         .routes(routes!(validators::versions))
         .routes(routes!(validators::activate))
+        .routes(routes!(validators::back))
+        .routes(routes!(validators::shadow))
+        .routes(routes!(validators::history))
+        .routes(routes!(trial::test))
+        .routes(routes!(trial::replays))
+        .routes(routes!(trial::stats))
+        .routes(routes!(signing::list, signing::create))
+        .routes(routes!(signing::delete))
         .routes(routes!(validators::set_strategy))
         .routes(routes!(quarantine::list, quarantine::discard))
         .routes(routes!(quarantine::causes))
         .routes(routes!(quarantine::replay))
         .routes(routes!(quarantine::get, quarantine::discard_one));
-    let modules = OpenApiRouter::new().routes(routes!(validators::upload));
+    let modules = OpenApiRouter::new().routes(routes!(validators::upload)).routes(routes!(trial::replay));
     let readings = OpenApiRouter::new()
         .routes(routes!(read::list, write::create))
         .routes(routes!(read::one, read::remove))

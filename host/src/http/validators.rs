@@ -1,6 +1,8 @@
 //! `/api/platform/validators`: deploying a tenant's code.
 
 use axum::extract::{Request, State};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -9,10 +11,14 @@ use uuid::Uuid;
 use super::App;
 use super::input::{self, Json, PageQuery, Path, Query, cursor};
 use super::reply::{Envelope, ErrorBody, Page, Reply, created, no_content, ok, page, rfc3339};
-use crate::gate::validators::{ValidatorChange, ValidatorRow, VersionRow};
+use crate::error::Error;
+use crate::gate::validators::{ActivationRow, NewValidator, ValidatorChange, ValidatorRow, VersionRow};
 use crate::limits;
-use crate::model::{Caller, ErrorStrategy};
+use crate::model::{Caller, ErrorStrategy, Grant, Target, sent};
 use crate::rules::Digest;
+
+/// Where the signature of a module stands.
+const SIGNATURE: &str = "x-module-signature";
 
 /// A validator.
 #[derive(Debug, Serialize, ToSchema)]
@@ -22,7 +28,7 @@ pub struct Validator {
     name: String,
     /// `wasm`.
     kind: String,
-    /// `readings`.
+    /// `readings`, `documents` or `objects`.
     target: String,
     /// What its module reads at the start of each batch.
     config: Value,
@@ -32,8 +38,41 @@ pub struct Validator {
     status: String,
     /// The version that runs; null before the first upload.
     active_version: Option<i32>,
+    /// The version that runs beside it and decides nothing; null for none.
+    shadow_version: Option<i32>,
+    /// What its module is handed: `config`, `log`, `lookup`.
+    grants: Vec<String>,
+    limits: Limits,
+    /// True where only a version may be activated that a clean replay, under the configuration of the moment, speaks for.
+    require_clean_replay: bool,
     created_at: String,
     updated_at: String,
+}
+
+/// What a module may take; null for what its tenant may.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Limits {
+    /// Time of one call, in milliseconds.
+    time_ms: Option<i32>,
+    /// Memory of one instance, in bytes.
+    memory_bytes: Option<i64>,
+}
+
+/// A change of what a module may take; what is left out stays as it is.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LimitsChange {
+    /// Time of one call, in milliseconds. Null takes the bound away.
+    #[serde(default, deserialize_with = "sent")]
+    #[schema(value_type = Option<i32>, minimum = 1, maximum = 60000)]
+    #[expect(clippy::option_option, reason = "null and nothing are two things in a change")]
+    time_ms: Option<Option<i32>>,
+    /// Memory of one instance, in bytes. Null takes the bound away.
+    #[serde(default, deserialize_with = "sent")]
+    #[schema(value_type = Option<i64>, minimum = 65536, maximum = 1_073_741_824)]
+    #[expect(clippy::option_option, reason = "null and nothing are two things in a change")]
+    memory_bytes: Option<Option<i64>>,
 }
 
 impl From<ValidatorRow> for Validator {
@@ -47,6 +86,10 @@ impl From<ValidatorRow> for Validator {
             error_strategy: row.error_strategy,
             status: row.status,
             active_version: row.active_version,
+            shadow_version: row.shadow_version,
+            grants: row.grants,
+            limits: Limits { time_ms: row.time_ms, memory_bytes: row.memory_bytes },
+            require_clean_replay: row.clean_replay,
             created_at: rfc3339(row.created_at),
             updated_at: rfc3339(row.updated_at),
         }
@@ -61,27 +104,25 @@ pub enum Kind {
     Wasm,
 }
 
-/// What validators check.
-#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Target {
-    /// Readings.
-    Readings,
-}
-
 /// A new validator.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct NewValidator {
+#[schema(as = NewValidator)]
+pub struct NewForm {
     name: String,
     /// `wasm`, which is also the default.
     kind: Option<Kind>,
-    /// `readings`, which is also the default.
+    /// `readings` where it is not given.
     target: Option<Target>,
     /// A JSON object; empty where it is not given.
     config: Option<Value>,
-    /// `quarantine` where it is not given.
+    /// `quarantine` where it is not given; `reject` is the only one for documents and objects.
     error_strategy: Option<ErrorStrategy>,
+    /// `config` and `log` where they are not given.
+    grants: Option<Vec<Grant>>,
+    limits: Option<LimitsChange>,
+    /// False where it is not given.
+    require_clean_replay: Option<bool>,
 }
 
 /// A change of a validator; what is left out stays as it is.
@@ -93,17 +134,27 @@ pub struct ValidatorFields {
     error_strategy: Option<ErrorStrategy>,
     /// `active` or `inactive`.
     status: Option<String>,
+    /// A grant that the version that runs imports cannot be taken away.
+    grants: Option<Vec<Grant>>,
+    limits: Option<LimitsChange>,
+    require_clean_replay: Option<bool>,
 }
 
 /// Make a validator; upload its module next.
-#[utoipa::path(post, path = "/validators", tag = "validators", request_body = NewValidator,
+#[utoipa::path(post, path = "/validators", tag = "validators", request_body = NewForm,
     responses((status = 201, body = Envelope<Validator>), (status = "4XX", body = ErrorBody)))]
-pub(super) async fn create(caller: Caller, State(app): State<App>, Json(form): Json<NewValidator>) -> Reply<Validator> {
-    let NewValidator { name, kind: Some(Kind::Wasm) | None, target: Some(Target::Readings) | None, config, error_strategy } =
+pub(super) async fn create(caller: Caller, State(app): State<App>, Json(form): Json<NewForm>) -> Reply<Validator> {
+    let NewForm { name, kind: Some(Kind::Wasm) | None, target, config, error_strategy, grants, limits, require_clean_replay } =
         form;
-    let config = config.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
-    let strategy = error_strategy.unwrap_or(ErrorStrategy::Quarantine);
-    let row = app.gate.validator_create(&caller, &name, &config, strategy).await?;
+    let mut new = NewValidator::named(&name);
+    new.target = target.unwrap_or_default();
+    new.strategy = error_strategy.unwrap_or(if new.target == Target::Readings { new.strategy } else { ErrorStrategy::Reject });
+    new.config = config.unwrap_or(new.config);
+    new.grants = grants.unwrap_or(new.grants);
+    let limits = limits.unwrap_or_default();
+    (new.time_ms, new.memory_bytes) = (limits.time_ms.flatten(), limits.memory_bytes.flatten());
+    new.clean_replay = require_clean_replay.unwrap_or_default();
+    let row = app.gate.validator_create(&caller, &new).await?;
     created(&format!("/api/platform/validators/{}", row.id), row.into())
 }
 
@@ -131,8 +182,11 @@ pub(super) async fn update(
     Path(id): Path<Uuid>,
     Json(form): Json<ValidatorFields>,
 ) -> Reply<Validator> {
-    let ValidatorFields { name, config, error_strategy, status } = form;
-    ok(app.gate.validator_update(&caller, id, &ValidatorChange { name, config, error_strategy, status }).await?.into())
+    let ValidatorFields { name, config, error_strategy, status, grants, limits, require_clean_replay } = form;
+    let LimitsChange { time_ms, memory_bytes } = limits.unwrap_or_default();
+    let clean_replay = require_clean_replay;
+    let change = ValidatorChange { name, config, error_strategy, status, grants, time_ms, memory_bytes, clean_replay };
+    ok(app.gate.validator_update(&caller, id, &change).await?.into())
 }
 
 /// Delete a validator that no chain uses.
@@ -158,8 +212,12 @@ pub struct Version {
     wit_version: String,
     /// What it imports.
     imports: Vec<String>,
+    /// What it must be granted for that.
+    grants: Vec<String>,
     /// In bytes.
     size: i64,
+    /// The key whose signature came with it, by name; null where the tenant had none.
+    signed_by: Option<String>,
     created_at: String,
 }
 
@@ -171,28 +229,41 @@ impl From<VersionRow> for Version {
             world: row.world,
             wit_version: row.wit_version,
             imports: row.imports,
+            grants: row.grants,
             size: row.size,
+            signed_by: row.signed_by,
             created_at: rfc3339(row.created_at),
         }
     }
 }
 
-/// Upload a module: a WebAssembly component. It is checked and compiled before this answers, and becomes the next version.
-#[utoipa::path(put, path = "/validators/{id}/module", tag = "validators", params(("id" = Uuid, Path)),
+/// Upload a module: a WebAssembly component. It is checked and compiled before this answers, and becomes the next version. Where the
+/// tenant has signing keys, `X-Module-Signature` has the ed25519 signature of the component's bytes, in base64.
+#[utoipa::path(put, path = "/validators/{id}/module", tag = "validators",
+    params(("id" = Uuid, Path), ("X-Module-Signature" = Option<String>, Header)),
     request_body(content = Vec<u8>, content_type = "application/wasm"),
     responses((status = 201, body = Envelope<Version>), (status = "4XX", body = ErrorBody)))]
 pub(super) async fn upload(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>, request: Request) -> Reply<Version> {
     input::expect_media_type(request.headers(), "application/wasm")?;
+    let signature = request.headers().get(SIGNATURE).map(|value| STANDARD.decode(value.as_bytes())).transpose();
+    let signature = signature
+        .map_err(|error| Error::malformed("`X-Module-Signature` is not base64.").at("X-Module-Signature", error.to_string()))?;
     let component = input::read(request.into_body(), limits::MODULE_BYTES).await?;
-    let version = app.gate.validator_upload(&caller, id, component).await?;
+    let version = app.gate.validator_upload(&caller, id, component, signature.as_deref()).await?;
     created(&format!("/api/platform/validators/{id}/versions"), version.into())
 }
 
-/// All versions of a module, newest first.
-#[utoipa::path(get, path = "/validators/{id}/versions", tag = "validators", params(("id" = Uuid, Path)),
+/// List the versions of a module, newest first.
+#[utoipa::path(get, path = "/validators/{id}/versions", tag = "validators", params(("id" = Uuid, Path), PageQuery),
     responses((status = 200, body = Page<Version>), (status = "4XX", body = ErrorBody)))]
-pub(super) async fn versions(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>) -> Reply<Vec<Version>> {
-    page(app.gate.validator_versions(&caller, id).await?.into_iter().map(Into::into).collect(), None)
+pub(super) async fn versions(
+    caller: Caller,
+    State(app): State<App>,
+    Path(id): Path<Uuid>,
+    Query(query): Query<PageQuery>,
+) -> Reply<Vec<Version>> {
+    let found = app.gate.validator_versions(&caller, id, &query.page()?).await?;
+    page(found.items.into_iter().map(Into::into).collect(), found.next.as_deref().map(cursor))
 }
 
 /// A version to be activated.
@@ -212,6 +283,75 @@ pub(super) async fn activate(
     Json(form): Json<Activation>,
 ) -> Reply<Validator> {
     ok(app.gate.validator_activate(&caller, id, form.version).await?.into())
+}
+
+/// Go back to the version that ran before the one that runs now.
+#[utoipa::path(post, path = "/validators/{id}/return", tag = "validators", params(("id" = Uuid, Path)),
+    responses((status = 200, body = Envelope<Validator>), (status = "4XX", body = ErrorBody)))]
+pub(super) async fn back(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>) -> Reply<Validator> {
+    ok(app.gate.validator_return(&caller, id).await?.into())
+}
+
+/// A version to run beside the active one.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ShadowForm {
+    /// Null ends it.
+    version: Option<i32>,
+}
+
+/// Let a version run beside the active one on live readings; it decides nothing, and `stats` counts where it differs.
+#[utoipa::path(post, path = "/validators/{id}/shadow", tag = "validators", params(("id" = Uuid, Path)), request_body = ShadowForm,
+    responses((status = 200, body = Envelope<Validator>), (status = "4XX", body = ErrorBody)))]
+pub(super) async fn shadow(
+    caller: Caller,
+    State(app): State<App>,
+    Path(id): Path<Uuid>,
+    Json(form): Json<ShadowForm>,
+) -> Reply<Validator> {
+    ok(app.gate.validator_shadow(&caller, id, form.version).await?.into())
+}
+
+/// When a version began to run, and why.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ActivationEntry {
+    version: i32,
+    /// The version that ran before; null for the first.
+    previous: Option<i32>,
+    /// `upload` (the first), `activation`, `return` or `faults` (it was taken back by itself).
+    cause: String,
+    /// Who asked for it.
+    subject: String,
+    at: String,
+    /// Of `faults`: calls, faults and rates of both versions.
+    details: Value,
+}
+
+impl From<ActivationRow> for ActivationEntry {
+    fn from(row: ActivationRow) -> Self {
+        Self {
+            version: row.version,
+            previous: row.previous,
+            cause: row.cause,
+            subject: row.subject,
+            at: rfc3339(row.at),
+            details: row.details,
+        }
+    }
+}
+
+/// List what ran when, newest first.
+#[utoipa::path(get, path = "/validators/{id}/history", tag = "validators", params(("id" = Uuid, Path), PageQuery),
+    responses((status = 200, body = Page<ActivationEntry>), (status = "4XX", body = ErrorBody)))]
+pub(super) async fn history(
+    caller: Caller,
+    State(app): State<App>,
+    Path(id): Path<Uuid>,
+    Query(query): Query<PageQuery>,
+) -> Reply<Vec<ActivationEntry>> {
+    let found = app.gate.validator_history(&caller, id, &query.page()?).await?;
+    page(found.items.into_iter().map(Into::into).collect(), found.next.as_deref().map(cursor))
 }
 
 /// A validator's error strategy.

@@ -25,6 +25,12 @@ pub struct TenantRow {
     pub status: String,
     /// Readings that it may bring in a second; without a bound where there is none.
     pub readings_per_second: Option<i32>,
+    /// Time of one call of its modules, in milliseconds.
+    pub guest_time_ms: Option<i32>,
+    /// Memory of one instance of its modules, in bytes.
+    pub guest_memory_bytes: Option<i64>,
+    /// Milliseconds that its modules may run in a second, all together.
+    pub guest_cpu_ms_per_second: Option<i32>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When it was last changed.
@@ -38,8 +44,14 @@ pub struct TenantChange {
     pub name: Option<String>,
     /// `active` or `suspended`.
     pub status: Option<String>,
-    /// Readings in a second; `Some(None)` takes the bound away.
+    /// Readings in a second; `Some(None)` takes the bound away, here and below.
     pub readings_per_second: Option<Option<i32>>,
+    /// Time of one call of a module, in milliseconds.
+    pub guest_time_ms: Option<Option<i32>>,
+    /// Memory of one instance of a module, in bytes.
+    pub guest_memory_bytes: Option<Option<i64>>,
+    /// Milliseconds that modules may run in a second.
+    pub guest_cpu_ms_per_second: Option<Option<i32>>,
 }
 
 /// An API token, without its secret.
@@ -73,11 +85,16 @@ pub struct Credential {
 }
 
 statements! {
-    TENANT_INSERT = "insert into tenants (slug, name, readings_per_second) values ($1, $2, $3) returning *";
+    TENANT_INSERT = "insert into tenants (slug, name, readings_per_second, guest_time_ms, guest_memory_bytes, guest_cpu_ms_per_second)
+                     values ($1, $2, $3, $4, $5, $6) returning *";
+    TENANT_FIRST = "insert into tenants (slug, name) values ($1, $2)";
     TENANT_LIST = "select * from tenants where ($1::text is null or slug > $1) order by slug limit $2";
     TENANT_GET = "select * from tenants where slug = $1";
     TENANT_UPDATE = "update tenants set name = coalesce($2, name), status = coalesce($3, status),
-                     readings_per_second = case when $4 then $5 else readings_per_second end, updated_at = now()
+                     readings_per_second = case when $4 then $5 else readings_per_second end,
+                     guest_time_ms = case when $6 then $7 else guest_time_ms end,
+                     guest_memory_bytes = case when $8 then $9 else guest_memory_bytes end,
+                     guest_cpu_ms_per_second = case when $10 then $11 else guest_cpu_ms_per_second end, updated_at = now()
                      where slug = $1 returning *";
     TENANT_ANY = "select exists (select from tenants)";
     TOKEN_INSERT = "insert into tokens (id, tenant, name, digest, expires_at) values ($1, $2, $3, $4, $5)
@@ -97,7 +114,9 @@ pub fn new_secret() -> String {
 }
 
 fn tenant_details(row: &TenantRow) -> Value {
-    json!({ "slug": row.slug, "name": row.name, "status": row.status, "readingsPerSecond": row.readings_per_second })
+    json!({ "slug": row.slug, "name": row.name, "status": row.status, "readingsPerSecond": row.readings_per_second,
+        "guestTimeMs": row.guest_time_ms, "guestMemoryBytes": row.guest_memory_bytes,
+        "guestCpuMsPerSecond": row.guest_cpu_ms_per_second })
 }
 
 fn digest(secret: &str) -> Vec<u8> {
@@ -121,13 +140,7 @@ impl Platform {
             return Ok(());
         }
         let tenant = default_tenant()?;
-        sqlx::query(TENANT_INSERT)
-            .bind(tenant.as_str())
-            .bind("Default")
-            .bind(None::<i32>)
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed)?;
+        sqlx::query(TENANT_FIRST).bind(tenant.as_str()).bind("Default").execute(&mut *transaction).await.map_err(failed)?;
         sqlx::query(TOKEN_INSERT)
             .bind(Uuid::now_v7())
             .bind(tenant.as_str())
@@ -155,6 +168,9 @@ impl Platform {
             .bind(slug.as_str())
             .bind(change.name.as_deref().unwrap_or(slug.as_str()))
             .bind(change.readings_per_second.flatten())
+            .bind(change.guest_time_ms.flatten())
+            .bind(change.guest_memory_bytes.flatten())
+            .bind(change.guest_cpu_ms_per_second.flatten())
             .fetch_one(&mut *transaction)
             .await
             .map_err(failed)?;
@@ -190,6 +206,12 @@ impl Platform {
             .bind(&change.status)
             .bind(change.readings_per_second.is_some())
             .bind(change.readings_per_second.flatten())
+            .bind(change.guest_time_ms.is_some())
+            .bind(change.guest_time_ms.flatten())
+            .bind(change.guest_memory_bytes.is_some())
+            .bind(change.guest_memory_bytes.flatten())
+            .bind(change.guest_cpu_ms_per_second.is_some())
+            .bind(change.guest_cpu_ms_per_second.flatten())
             .fetch_optional(&mut *transaction)
             .await
             .map_err(failed)?;

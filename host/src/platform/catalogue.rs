@@ -2,23 +2,22 @@
 //!
 //! Rules are kept in memory until the database announces a change (`listen`); what is kept is bounded and never outlives one.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::{FromRow, Postgres, Transaction};
 use uuid::Uuid;
 
+use super::chains::steps_of;
 use super::schemas::{AVRO, JSON_SCHEMA};
 use super::{Platform, act_as, audit, failed, statements};
 use crate::error::{Error, Kind, Result};
-use crate::limits;
-use crate::model::{Conflict, ErrorStrategy, Tenant, TopicFormat, WriteMode};
+use crate::model::{Conflict, ErrorStrategy, Tenant, TopicFormat, WriteMode, sent};
 use crate::paging::{Listed, PageOf};
 use crate::policy::Permit;
-use crate::rules::{Digest, Rules, SchemaVersion, Step};
+use crate::rules::{ChainOf, Rules, SchemaVersion, Step};
 
 /// A Kafka topic.
 #[derive(Clone, Debug, FromRow)]
@@ -50,23 +49,32 @@ pub struct TopicRow {
 }
 
 /// The fields of a topic that a request gives; `None` leaves a field as it is, or takes its default.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TopicChange {
     /// How its messages are written.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<TopicFormat>,
     /// The schema; `Some(None)` takes it away.
+    #[serde(default, deserialize_with = "sent", skip_serializing_if = "Option::is_none")]
     pub schema_id: Option<Option<Uuid>>,
     /// Whether the writer consumes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ingest: Option<bool>,
     /// How rows meet stored rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<WriteMode>,
     /// Which of two values counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub conflict: Option<Conflict>,
     /// Where what is refused is sent to as well; `Some(None)` ends that.
+    #[serde(default, deserialize_with = "sent", skip_serializing_if = "Option::is_none")]
     pub dead_letter_topic: Option<Option<String>>,
     /// What becomes of refused readings.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub error_strategy: Option<ErrorStrategy>,
     /// For people.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
 }
 
@@ -104,14 +112,6 @@ statements! {
     TOPIC_DELETE = "delete from kafka_topics where tenant = $1 and name = $2";
     INGEST_TOPICS = "select k.name, k.tenant from kafka_topics k join tenants t on t.slug = k.tenant
                      where k.ingest and t.status = 'active' order by k.name";
-    CHAIN = "select validator_id from chains where tenant = $1 and topic = $2 order by position";
-    CHAIN_CLEAR = "delete from chains where tenant = $1 and topic = $2";
-    CHAIN_INSERT = "insert into chains (tenant, topic, position, validator_id)
-                    select $1, $2, ordinality, validator from unnest($3::uuid[]) with ordinality as t (validator, ordinality)";
-    STEPS = "select v.id, v.name, v.config, v.error_strategy, w.version, w.digest
-             from chains c join validators v on v.id = c.validator_id
-             join validator_versions w on w.validator_id = v.id and w.version = v.active_version
-             where c.tenant = $1 and c.topic = $2 and v.status = 'active' order by c.position";
 }
 
 /// The schema of a topic.
@@ -125,52 +125,14 @@ struct TopicSchema {
     definition: String,
 }
 
-#[derive(FromRow)]
-pub(super) struct StepRow {
-    id: Uuid,
-    name: String,
-    config: Value,
-    error_strategy: String,
-    version: i32,
-    digest: Vec<u8>,
-}
-
-/// The rules that were read, by tenant and topic, and how often they have been dropped.
-#[derive(Debug, Default)]
-pub(super) struct RulesCache(Mutex<(u64, KnownRules)>);
-
-type KnownRules = HashMap<(Tenant, String), Arc<Rules>>;
-
-impl RulesCache {
-    pub(super) fn clear(&self) {
-        let mut kept = self.0.lock();
-        kept.0 += 1;
-        kept.1.clear();
-    }
-
-    /// Keeps rules that were read at `generation`, unless a change was announced since: they may be older than it.
-    fn keep(&self, generation: u64, key: (Tenant, String), rules: &Arc<Rules>) {
-        let mut kept = self.0.lock();
-        if kept.0 == generation {
-            if kept.1.len() >= limits::RULES_CACHED {
-                kept.1.clear();
-            }
-            kept.1.insert(key, Arc::clone(rules));
-        }
-    }
-}
-
 impl Platform {
     /// What readings of `topic` must pass; `None` where the tenant has no such topic.
     pub async fn rules_for(&self, permit: &Permit, topic: Option<&str>) -> Result<Option<Arc<Rules>>> {
         let Some(topic) = topic else { return Ok(Some(Arc::new(Rules::without_topic()))) };
         let key = (permit.tenant().clone(), topic.to_owned());
-        let generation = {
-            let kept = self.rules.0.lock();
-            if let Some(rules) = kept.1.get(&key) {
-                return Ok(Some(Arc::clone(rules)));
-            }
-            kept.0
+        let generation = match self.rules.look(&key) {
+            Ok(rules) => return Ok(Some(rules)),
+            Err(generation) => generation,
         };
         let Some(rules) = self.read_rules(permit, topic).await?.map(Arc::new) else { return Ok(None) };
         self.rules.keep(generation, key, &rules);
@@ -185,8 +147,7 @@ impl Platform {
         let Some(row) = row else { return Ok(None) };
         let schema: Option<TopicSchema> =
             sqlx::query_as(TOPIC_SCHEMA).bind(tenant).bind(topic).fetch_optional(&mut *transaction).await.map_err(failed)?;
-        let steps: Vec<StepRow> =
-            sqlx::query_as(STEPS).bind(tenant).bind(topic).fetch_all(&mut *transaction).await.map_err(failed)?;
+        let chain: Arc<[Step]> = steps_of(&mut transaction, permit, &ChainOf::Topic(topic.to_owned())).await?.into();
         let label = schema.as_ref().map(|schema| format!("{}@{}", schema.name, schema.version));
         let avro_schema = schema.as_ref().filter(|schema| schema.kind == AVRO).and(label.as_deref()).map(Into::into);
         // An Avro schema says how messages are written; only a JSON Schema judges readings.
@@ -195,7 +156,6 @@ impl Platform {
             label: label.clone().unwrap_or_default().into(),
             definition: schema.definition.into(),
         });
-        let chain = steps.into_iter().map(step).collect::<Result<Arc<[Step]>>>()?;
         let names = label.into_iter();
         let revision: Vec<String> =
             names.chain(chain.iter().map(|step| format!("{}@{}:{}", step.name, step.version, step.digest))).collect();
@@ -312,22 +272,6 @@ impl Platform {
         transaction.commit().await.map_err(failed)?;
         Ok(true)
     }
-
-    /// The validators of a topic, in their order.
-    pub async fn chain_get(&self, permit: &Permit, topic: &str) -> Result<Vec<Uuid>> {
-        let mut transaction = self.begin(permit).await?;
-        sqlx::query_scalar(CHAIN).bind(permit.tenant().as_str()).bind(topic).fetch_all(&mut *transaction).await.map_err(failed)
-    }
-
-    /// Gives a topic these validators, in this order.
-    pub async fn chain_set(&self, permit: &Permit, topic: &str, validators: &[Uuid]) -> Result<()> {
-        let tenant = permit.tenant().as_str();
-        let mut transaction = self.begin(permit).await?;
-        sqlx::query(CHAIN_CLEAR).bind(tenant).bind(topic).execute(&mut *transaction).await.map_err(failed)?;
-        sqlx::query(CHAIN_INSERT).bind(tenant).bind(topic).bind(validators).execute(&mut *transaction).await.map_err(failed)?;
-        audit::record(&mut transaction, permit, json!({ "after": validators })).await?;
-        transaction.commit().await.map_err(failed)
-    }
 }
 
 /// What no constraint of the table can say about a topic as it has become; called before the transaction commits, under the lock.
@@ -371,23 +315,12 @@ fn topic_details(row: &TopicRow) -> Value {
     })
 }
 
-pub(super) fn step(row: StepRow) -> Result<Step> {
-    Ok(Step {
-        validator: row.id,
-        name: row.name.into(),
-        version: row.version,
-        digest: Digest::from_slice(&row.digest).ok_or_else(|| unreadable("validator_versions.digest", "its length"))?,
-        config: row.config.to_string().into(),
-        strategy: strategy("validators.error_strategy", &row.error_strategy)?,
-    })
-}
-
-fn strategy(column: &'static str, word: &str) -> Result<ErrorStrategy> {
+pub(super) fn strategy(column: &'static str, word: &str) -> Result<ErrorStrategy> {
     ErrorStrategy::parse(word).ok_or_else(|| unreadable(column, word))
 }
 
 /// A value that the table's own check should have refused.
-fn unreadable(column: &'static str, value: &str) -> Error {
+pub(super) fn unreadable(column: &'static str, value: &str) -> Error {
     Error::new(Kind::Internal, "Weir failed to handle this request; the request id finds it in the log.")
         .caused_by(format!("column {column} holds `{value}`"))
 }

@@ -7,27 +7,32 @@
 pub mod accounts;
 pub mod audit;
 pub mod catalogue;
+pub mod chains;
 mod code;
 pub mod files;
 mod listen;
-mod quotas;
+mod memory;
+pub mod quotas;
 pub mod schemas;
+pub mod signing;
 pub mod validators;
 
 use std::str::FromStr as _;
+use std::sync::Arc;
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{PgPool, Postgres, Transaction};
 use tokio::sync::watch;
 
-use self::catalogue::RulesCache;
-use self::quotas::QuotasCache;
+use self::memory::Memory;
+use self::quotas::Quotas;
 use self::schemas::KnownAvro;
 use crate::error::{Error, Kind, Result};
 use crate::limits;
 use crate::model::Tenant;
 use crate::policy::Permit;
+use crate::rules::{Rules, Step};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/platform");
 
@@ -44,9 +49,11 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Platform {
     pool: PgPool,
-    rules: RulesCache,
+    rules: Memory<(Tenant, String), Arc<Rules>>,
+    /// Steps of chains of documents and objects, by tenant and place.
+    chains: Memory<(Tenant, String), Arc<[Step]>>,
     avro: KnownAvro,
-    quotas: QuotasCache,
+    quotas: Memory<Tenant, Quotas>,
     changes: watch::Sender<u64>,
 }
 
@@ -68,7 +75,11 @@ pub fn all_statements() -> impl Iterator<Item = (&'static str, &'static str)> {
         catalogue::STATEMENTS,
         code::STATEMENTS,
         files::STATEMENTS,
+        chains::STATEMENTS,
         quotas::STATEMENTS,
+        signing::STATEMENTS,
+        validators::versions::STATEMENTS,
+        validators::record::STATEMENTS,
         schemas::STATEMENTS,
         validators::STATEMENTS,
     ]
@@ -99,9 +110,10 @@ impl Platform {
             .connect_lazy_with(connect);
         Ok(Self {
             pool,
-            rules: RulesCache::default(),
+            rules: Memory::default(),
+            chains: Memory::default(),
             avro: KnownAvro::default(),
-            quotas: QuotasCache::default(),
+            quotas: Memory::default(),
             changes: watch::channel(0).0,
         })
     }
@@ -170,6 +182,7 @@ impl Platform {
     /// Drops what is kept in memory of the catalogue and tells those who wait for changes.
     fn forget(&self) {
         self.rules.clear();
+        self.chains.clear();
         self.avro.lock().clear();
         self.quotas.clear();
         self.changes.send_modify(|count| *count += 1);

@@ -172,7 +172,7 @@ impl Gate {
             batch.unreadable_follow(rules.strategy);
         }
         let batch = self.check_schema(&rules, batch).await?;
-        let batch = self.guest.run(permit.tenant(), &rules.chain, batch).await?;
+        let batch = self.run_chain(&permit, &rules.chain, batch, origin).await?;
         let stoppable = matches!(origin, Origin::Kafka { .. });
         let fates = batch.settle(stoppable).map_err(AdmitError::Stopped)?;
         Ok((permit, Part { rules, batch, fates }))

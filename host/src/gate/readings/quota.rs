@@ -31,7 +31,7 @@ impl Gate {
     }
 
     async fn within_quota(&self, tenant: &Tenant, readings: u64, origin: &'static str) -> Result<Option<Duration>> {
-        let Some(quota) = self.platform.readings_quota(tenant).await? else {
+        let Some(quota) = self.platform.quotas(tenant).await?.readings_per_second else {
             self.budget.forget(tenant);
             return Ok(None);
         };

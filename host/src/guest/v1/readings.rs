@@ -1,47 +1,43 @@
-//! `weir:validator@1.0.0` and the host's own columns: the one place that knows both. The next version gets a module of its own.
+//! The readings of `weir:validator@1` and the host's own columns: the one place that knows both.
 //!
 //! An answer is checked whole before any of it counts: one senseless entry and the module is at fault, since nobody could say what it
 //! meant.
 
+use std::collections::HashSet;
+
 use wasmtime::Store;
-use wasmtime::component::InstancePre;
 
 use self::exports::weir::validator::readings::{Batch as Shown, Outcome};
-use super::cut;
-use super::grants::State;
 use crate::batch::{Batch, Columns, Refusal, Refuser, Value};
+use crate::guest::cut;
+use crate::guest::grants::State;
 use crate::limits;
 use crate::model::check_name;
 use crate::rules::Step;
 
 wasmtime::component::bindgen!({
-    path: "wit/v1.0.0",
+    path: "wit/v1.1.0",
     world: "reading-validator",
-    imports: { default: trappable },
+    imports: { default: trappable, "weir:validator/lookup.latest": async | trappable },
     exports: { default: async },
 });
 
 /// What the guest said about the rows that it was shown.
-pub(super) struct Answer(Outcome);
+pub(in crate::guest) struct Answer(Outcome);
 
 /// Calls `check` on a fresh instance.
-pub(super) async fn call(
+pub(in crate::guest) async fn call(
     store: &mut Store<State>,
-    module: &InstancePre<State>,
-    shown: Shown,
+    module: &ReadingValidatorPre<State>,
+    shown: &Shown,
 ) -> wasmtime::Result<Result<Answer, String>> {
-    let instance = ReadingValidatorPre::new(module.clone())?.instantiate_async(&mut *store).await?;
-    let outcome = instance.weir_validator_readings().call_check(store, &shown).await?;
+    let instance = module.instantiate_async(&mut *store).await?;
+    let outcome = instance.weir_validator_readings().call_check(store, shown).await?;
     Ok(outcome.map(Answer))
 }
 
-/// Checks that a module exports what the world asks for.
-pub(super) fn fits(module: &InstancePre<State>) -> wasmtime::Result<()> {
-    ReadingValidatorPre::new(module.clone()).map(drop)
-}
-
 /// These rows in the guest's form, with only those names that occur in them.
-pub(super) fn shown(columns: &Columns, rows: &[u32]) -> Shown {
+pub(in crate::guest) fn shown(columns: &Columns, rows: &[u32]) -> Shown {
     let mut sensors = Names::of(&columns.sensors);
     let mut metrics = Names::of(&columns.metrics);
     let mut units = Names::of(&columns.units);
@@ -95,9 +91,10 @@ impl<'a> Names<'a> {
 
 impl Answer {
     /// Puts the answer about `rows` into the batch, or says why it cannot be used.
-    pub(super) fn apply(self, batch: &mut Batch, step: &Step, rows: &[u32]) -> Result<(), String> {
+    pub(in crate::guest) fn apply(self, batch: &mut Batch, step: &Step, rows: &[u32]) -> Result<Changes, String> {
         let Self(outcome) = self;
         check(&outcome, rows.len())?;
+        let changes = changes(&outcome, batch, rows);
         let row = |place: u32| rows[place as usize];
         for (place, value) in &outcome.value {
             let (row, columns) = (row(*place), batch.columns_mut());
@@ -136,8 +133,30 @@ impl Answer {
             let by = Refuser::Validator(step.name.clone());
             batch.refuse(reading, Refusal { by, reason: cut(&rejection.reason), path, fault: false, strategy: step.strategy });
         }
-        Ok(())
+        Ok(changes)
     }
+}
+
+/// Readings that an answer refuses, and those that it changes besides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::guest) struct Changes {
+    pub(in crate::guest) rejected: u64,
+    pub(in crate::guest) replaced: u64,
+}
+
+fn changes(outcome: &Outcome, batch: &Batch, rows: &[u32]) -> Changes {
+    // The steady state: nothing is wrong with anything.
+    let texts_stay = outcome.text.is_empty() && outcome.unit.is_empty() && outcome.derived.is_empty();
+    if texts_stay && outcome.rejected.is_empty() && outcome.value.is_empty() {
+        return Changes::default();
+    }
+    let reading = |place: u32| batch.columns().reading[rows[place as usize] as usize];
+    let rejected: HashSet<u32> = outcome.rejected.iter().map(|rejection| reading(rejection.row)).collect();
+    let values = outcome.value.iter().map(|(row, _)| *row);
+    let texts = outcome.text.iter().chain(&outcome.unit).map(|(row, _)| *row);
+    let derived = outcome.derived.iter().map(|derived| derived.row);
+    let replaced: HashSet<u32> = values.chain(texts).chain(derived).map(reading).collect();
+    Changes { rejected: rejected.len() as u64, replaced: replaced.difference(&rejected).count() as u64 }
 }
 
 fn check(outcome: &Outcome, rows: usize) -> Result<(), String> {

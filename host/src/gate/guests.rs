@@ -1,0 +1,153 @@
+//! How the gates run tenants' modules: within the tenant's budget of time, on record, and shadows beside them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+
+use super::Gate;
+use crate::batch::Batch;
+use crate::batch::compare::Differences;
+use crate::error::{Chain, Error, Kind, Result};
+use crate::guest::passage::Passage;
+use crate::guest::{Judgement, LastValue, LastValues, Lookup, Run, Shadowed};
+use crate::ledger::Origin;
+use crate::limits;
+use crate::model::Tenant;
+use crate::policy::Permit;
+use crate::rules::Step;
+use crate::timescale::Timescale;
+
+/// The last values of the permit's tenant. That a module sees them was decided when `lookup` was granted to its validator.
+struct TenantsOwn {
+    timescale: Arc<Timescale>,
+    permit: Permit,
+}
+
+impl LastValues for TenantsOwn {
+    fn latest<'a>(&'a self, of: &'a [(String, String)]) -> BoxFuture<'a, Result<Vec<Option<LastValue>>>> {
+        Box::pin(async move {
+            let found = self.timescale.last_values(&self.permit, of).await?;
+            Ok(found.into_iter().map(|last| last.map(|(time, value, unit)| LastValue { time, value, unit })).collect())
+        })
+    }
+}
+
+impl Gate {
+    fn lookup(&self, permit: &Permit, chain: &[Step]) -> Lookup {
+        let own = || Arc::new(TenantsOwn { timescale: Arc::clone(&self.timescale), permit: permit.clone() }) as _;
+        chain.iter().any(|step| step.lookup).then(own)
+    }
+
+    /// Lets live readings pass a chain.
+    pub(in crate::gate) async fn run_chain(
+        &self,
+        permit: &Permit,
+        chain: &[Step],
+        batch: Batch,
+        origin: &Origin,
+    ) -> Result<Batch> {
+        if chain.is_empty() {
+            return Ok(batch);
+        }
+        let tenant = permit.tenant();
+        match origin {
+            Origin::Kafka { .. } => {
+                // Nothing is dropped: the lane waits, and its partitions with it.
+                while let Some(wait) = self.time_left(tenant).await? {
+                    tokio::time::sleep(wait.min(limits::BUDGET_WAIT)).await;
+                }
+            }
+            _ => self.time_allowed(tenant).await?,
+        }
+        let run = Run { tenant, lookup: self.lookup(permit, chain), live: true };
+        let Judgement { batch, passages, shadowed } = self.guest.run(&run, chain, batch).await?;
+        self.passed(permit, passages);
+        for shadowed in shadowed {
+            self.shadow(permit, shadowed);
+        }
+        Ok(batch)
+    }
+
+    /// Lets readings pass a chain on trial: nothing of it is remembered.
+    pub(in crate::gate) async fn try_chain(&self, permit: &Permit, chain: &[Step], batch: Batch) -> Result<Judgement> {
+        self.time_allowed(permit.tenant()).await?;
+        let run = Run { tenant: permit.tenant(), lookup: self.lookup(permit, chain), live: false };
+        let judgement = self.guest.run(&run, chain, batch).await?;
+        self.charged(permit, &judgement.passages);
+        Ok(judgement)
+    }
+
+    /// For live documents and objects.
+    pub(in crate::gate) fn live<'a>(&self, permit: &'a Permit, chain: &[Step]) -> Run<'a> {
+        Run { tenant: permit.tenant(), lookup: self.lookup(permit, chain), live: true }
+    }
+
+    /// For documents and objects on trial.
+    pub(in crate::gate) fn on_trial<'a>(&self, permit: &'a Permit, chain: &[Step]) -> Run<'a> {
+        Run { live: false, ..self.live(permit, chain) }
+    }
+
+    /// Takes what modules cost from the tenant's budget.
+    pub(in crate::gate) fn charged(&self, permit: &Permit, passages: &[Passage]) {
+        let took: Duration = passages.iter().map(|passage| passage.took).sum();
+        self.guest_budget.charge(permit.tenant(), took.as_secs_f64() * 1e3);
+    }
+
+    /// Writes down what a chain did with live traffic, and what it cost.
+    pub(in crate::gate) fn passed(&self, permit: &Permit, passages: Vec<Passage>) {
+        self.charged(permit, &passages);
+        self.records.passed(permit, passages, self.clock.now());
+    }
+
+    /// How long it is until the tenant's modules may run again; `None` where they may now.
+    async fn time_left(&self, tenant: &Tenant) -> Result<Option<Duration>> {
+        let Some(quota) = self.platform.quotas(tenant).await?.guest_cpu_ms_per_second else {
+            self.guest_budget.forget(tenant);
+            return Ok(None);
+        };
+        Ok(self.guest_budget.take(tenant, quota, 0, Instant::now()).err())
+    }
+
+    /// For a request: a refusal that says when to come again, where the tenant's modules have run too long.
+    pub(in crate::gate) async fn time_allowed(&self, tenant: &Tenant) -> Result<()> {
+        let Some(wait) = self.time_left(tenant).await? else { return Ok(()) };
+        let sentence = "Your tenant's modules have used up the time that they may run in a second; wait as `Retry-After` says.";
+        Err(Error::new(Kind::RateLimited, sentence).retry_after(wait))
+    }
+
+    /// Lets a version judge in the shadow of the active one. Never in the way of what is live: where too many wait, it is left out.
+    fn shadow(&self, permit: &Permit, shadowed: Shadowed) {
+        let Shadowed { step, before, after } = shadowed;
+        let readings = before.readings().len() as u64;
+        let Ok(place) = Arc::clone(&self.shadows.places).try_acquire_owned() else {
+            return self.records.not_compared(permit, &step, readings);
+        };
+        let (guest, records, permit) = (Arc::clone(&self.guest), Arc::clone(&self.records), permit.clone());
+        let (lookup, now) = (self.lookup(&permit, std::slice::from_ref(&step)), self.clock.now());
+        self.shadows.tasks.spawn(async move {
+            let _place = place;
+            let run = Run { tenant: permit.tenant(), lookup, live: false };
+            match guest.run(&run, std::slice::from_ref(&step), before.clone()).await {
+                Ok(judgement) => {
+                    let differences = Differences::of(&before, &after, &judgement.batch, limits::SHADOW_SAMPLES);
+                    records.shadowed(&permit, judgement.passages, differences, now);
+                }
+                Err(error) => tracing::debug!(error = %Chain(&error), validator = %step.name, "a shadow could not run"),
+            }
+        });
+    }
+}
+
+/// Versions that run beside the active ones.
+#[derive(Debug)]
+pub struct Shadows {
+    places: Arc<tokio::sync::Semaphore>,
+    tasks: tokio_util::task::TaskTracker,
+}
+
+impl Default for Shadows {
+    fn default() -> Self {
+        Self { places: Arc::new(tokio::sync::Semaphore::new(limits::SHADOWS)), tasks: tokio_util::task::TaskTracker::new() }
+    }
+}

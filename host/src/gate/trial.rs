@@ -1,0 +1,496 @@
+//! Evidence about a version before it runs: samples of somebody's own, and what is stored already, judged as live and never stored.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::Gate;
+use super::validators::{check_config, no_validator, one};
+use crate::batch::compare::{Differences, Judged};
+use crate::batch::{Batch, BatchBuilder, Reading, Row, Source, Verdict};
+use crate::error::{Detail, Error, Kind, Result};
+use crate::guest::Judgement;
+use crate::guest::documents::{Document, Operation};
+use crate::guest::objects::ObjectFacts;
+use crate::guest::passage::{FaultReport, Line, Passage};
+use crate::limits;
+use crate::model::{Action, Caller, ErrorStrategy, Resource, Target};
+use crate::platform::validators::ValidatorRow;
+pub use crate::platform::validators::record::ReplayRow;
+use crate::platform::validators::versions::VersionRow;
+use crate::policy::Permit;
+use crate::rules::{Digest, Step, StepBounds};
+use crate::schema::decode::Collector;
+use crate::timescale::{Filter, KeptFilter, Order, StoredReading};
+
+/// What to try a version on.
+#[derive(Clone, Debug)]
+pub struct Samples {
+    /// The version; the active one where it is not given, the newest where none is active.
+    pub version: Option<i32>,
+    /// Another configuration than the validator's.
+    pub config: Option<Value>,
+    /// Readings, documents or objects, as JSON.
+    pub samples: Vec<Value>,
+}
+
+/// What became of the samples.
+#[derive(Clone, Debug)]
+pub struct Tried {
+    /// The version that was tried.
+    pub version: i32,
+    /// For each sample.
+    pub results: Vec<Judged>,
+    /// What the module logged.
+    pub log: Vec<Line>,
+    /// Log lines beyond the bounds.
+    pub dropped_lines: u64,
+    /// Calls of the module.
+    pub calls: u32,
+    /// Time in the module, in microseconds.
+    pub micros: u64,
+    /// Linear memory at its largest, in bytes.
+    pub peak_memory_bytes: u64,
+    /// The last fault.
+    pub fault: Option<FaultReport>,
+}
+
+/// What a version is to be replayed over.
+#[derive(Clone, Debug)]
+pub struct Replayed {
+    /// The version.
+    pub version: i32,
+    /// The version that it is compared with; the active one where it is not given.
+    pub against: Option<i32>,
+    /// Stored readings, or what is kept in quarantine.
+    pub source: ReplaySource,
+    /// Readings of this topic; of all topics whose chain has the validator, where it is not given.
+    pub topic: Option<String>,
+    /// From this time on.
+    pub from: DateTime<Utc>,
+    /// Before this time.
+    pub to: DateTime<Utc>,
+}
+
+/// Where a replay takes its readings from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ReplaySource {
+    /// The database.
+    #[default]
+    Readings,
+    /// What waits in quarantine and can be read.
+    Quarantine,
+}
+
+/// What a replay went over.
+#[derive(Default)]
+struct Course {
+    differences: Differences,
+    active: Option<Passage>,
+    candidate: Option<Passage>,
+    /// Entries that cannot be read as readings.
+    unreadable: u64,
+    complete: bool,
+}
+
+impl Gate {
+    /// Tries a version on samples.
+    pub async fn validator_test(&self, caller: &Caller, id: Uuid, samples: &Samples) -> Result<Tried> {
+        let permit = self.authorise(caller, Action::Write, &one(id)).await?;
+        if samples.samples.is_empty() || samples.samples.len() > limits::SAMPLES {
+            return Err(Error::malformed(format!("Send 1 to {} `samples`.", limits::SAMPLES))
+                .at("/samples", format!("{} are given", samples.samples.len())));
+        }
+        samples.config.as_ref().map_or(Ok(()), check_config)?;
+        let row = self.platform.validator_get(&permit, id).await?.ok_or_else(|| no_validator(id))?;
+        let Some(version) = samples.version.or(row.active_version) else {
+            return Err(Error::conflict("This validator has no module yet; upload one first."));
+        };
+        let (row, found) = self.version_for(&permit, id, version).await?;
+        let step = self.step_of(&permit, &row, &found, samples.config.as_ref()).await?;
+        match Target::parse(&row.target).unwrap_or_default() {
+            Target::Readings => self.try_readings(&permit, &step, &samples.samples).await,
+            Target::Documents => self.try_documents(&permit, &step, &samples.samples).await,
+            Target::Objects => self.try_objects(&permit, &step, &samples.samples).await,
+        }
+    }
+
+    /// A version in the place that it would have in a chain.
+    async fn step_of(&self, permit: &Permit, row: &ValidatorRow, version: &VersionRow, config: Option<&Value>) -> Result<Step> {
+        let tenant = self.platform.tenant_bounds(permit).await?;
+        let least = |a: Option<i64>, b: Option<i64>| a.into_iter().chain(b).min();
+        let time = least(row.time_ms.map(i64::from), tenant.time_ms.map(i64::from));
+        let memory = least(row.memory_bytes, tenant.memory_bytes);
+        Ok(Step {
+            validator: row.id,
+            name: row.name.as_str().into(),
+            version: version.version,
+            digest: Digest::from_slice(&version.digest).ok_or_else(|| Error::internal("a digest of another length"))?,
+            config: config.unwrap_or(&row.config).to_string().into(),
+            strategy: ErrorStrategy::Reject,
+            bounds: StepBounds {
+                time: time.and_then(|time| u64::try_from(time).ok()).map(Duration::from_millis),
+                memory_bytes: memory.and_then(|bytes| usize::try_from(bytes).ok()),
+            },
+            lookup: row.grants.iter().any(|grant| grant == "lookup"),
+            shadow: None,
+        })
+    }
+
+    async fn try_readings(&self, permit: &Permit, step: &Step, samples: &[Value]) -> Result<Tried> {
+        let mut collector = Collector::new(self.clock.now());
+        for (index, sample) in (0u64..).zip(samples) {
+            collector.add(&Bytes::from(sample.to_string()), index).map_err(|fault| {
+                let path = format!("/samples/{index}{}", fault.path);
+                Error::malformed(format!("Sample {index} is not a reading: {}.", fault.message)).at(path, fault.message)
+            })?;
+        }
+        let mut results = vec![None; samples.len()];
+        let mut all = Passage::default();
+        for batch in collector.finish() {
+            let Judgement { batch, passages, .. } = self.try_chain(permit, std::slice::from_ref(step), batch).await?;
+            for (reading, judged) in batch.readings().iter().zip(batch.judged()) {
+                if let Source::Http { index } = reading.source
+                    && let Some(place) = usize::try_from(index).ok().and_then(|index| results.get_mut(index))
+                {
+                    *place = Some(judged);
+                }
+            }
+            for passage in passages {
+                all.add(passage);
+            }
+        }
+        Ok(tried(step, results.into_iter().flatten().collect(), all))
+    }
+
+    async fn try_documents(&self, permit: &Permit, step: &Step, samples: &[Value]) -> Result<Tried> {
+        let mut results = Vec::with_capacity(samples.len());
+        let mut all = Passage::default();
+        for (index, sample) in samples.iter().enumerate() {
+            let sample: DocumentSample = form(sample, index)?;
+            let document = Document {
+                kind: sample.kind,
+                operation: sample.operation.unwrap_or(Operation::Create),
+                subject: permit.subject().as_str().to_owned(),
+                id: sample.id,
+                body: Value::Object(sample.body),
+            };
+            self.time_allowed(permit.tenant()).await?;
+            let mut passages = Vec::new();
+            let run = self.on_trial(permit, std::slice::from_ref(step));
+            let judged = self.guest.document(&run, std::slice::from_ref(step), document.clone(), &mut passages).await;
+            let mut judged = verdict(judged.map(|body| if body == document.body { Map::new() } else { object(body) }), step)?;
+            if passages.iter().any(|passage| passage.faults > 0) {
+                judged.verdict = "failed";
+            }
+            results.push(judged);
+            self.charged(permit, &passages);
+            for passage in passages {
+                all.add(passage);
+            }
+        }
+        Ok(tried(step, results, all))
+    }
+
+    async fn try_objects(&self, permit: &Permit, step: &Step, samples: &[Value]) -> Result<Tried> {
+        let mut results = Vec::with_capacity(samples.len());
+        let mut all = Passage::default();
+        for (index, sample) in samples.iter().enumerate() {
+            let sample: ObjectSample = form(sample, index)?;
+            let bytes = STANDARD.decode(&sample.base64).map_err(|error| {
+                let sentence = format!("`base64` of sample {index} is not base64: {error}.");
+                Error::malformed(sentence).at(format!("/samples/{index}/base64"), error.to_string())
+            })?;
+            let facts = ObjectFacts {
+                bucket: sample.bucket.unwrap_or_else(|| "bucket".to_owned()),
+                name: sample.object_name,
+                media_type: sample.media_type,
+                size: Some(bytes.len() as u64),
+                metadata: Vec::new(),
+                subject: permit.subject().as_str().to_owned(),
+            };
+            self.time_allowed(permit.tenant()).await?;
+            let (judged, passages) = self.try_object(permit, step, facts, bytes.into()).await;
+            let mut judged = verdict(judged, step)?;
+            if passages.iter().any(|passage| passage.faults > 0) {
+                judged.verdict = "failed";
+            }
+            results.push(judged);
+            self.charged(permit, &passages);
+            for passage in passages {
+                all.add(passage);
+            }
+        }
+        Ok(tried(step, results, all))
+    }
+
+    /// Shows a whole object; what passes is told by size and digest, and its bytes where they changed and are few.
+    async fn try_object(
+        &self,
+        permit: &Permit,
+        step: &Step,
+        facts: ObjectFacts,
+        bytes: Bytes,
+    ) -> (Result<Map<String, Value>>, Vec<Passage>) {
+        let run = self.on_trial(permit, std::slice::from_ref(step));
+        let passed = async {
+            let mut inspection = self.guest.object(&run, std::slice::from_ref(step), facts).await?;
+            let mut out = Vec::new();
+            for piece in self.guest.object_chunk(&run, &mut inspection, bytes.clone()).await? {
+                out.extend_from_slice(&piece);
+            }
+            let passed = self.guest.object_finish(&run, inspection).await?;
+            for piece in &passed.rest {
+                out.extend_from_slice(piece);
+            }
+            Ok::<_, crate::guest::objects::Refused>((out, passed.media_type, passed.passages))
+        };
+        match passed.await {
+            Err(refused) => (Err(refused.error), refused.passages),
+            Ok((out, media_type, passages)) => {
+                let mut values = Map::new();
+                if out != bytes {
+                    values.insert("size".to_owned(), out.len().into());
+                    values.insert("base64".to_owned(), STANDARD.encode(&out).into());
+                }
+                if let Some(media_type) = media_type {
+                    values.insert("mediaType".to_owned(), media_type.into());
+                }
+                (Ok(values), passages)
+            }
+        }
+    }
+
+    /// Lets a version and the one that it is compared with judge what is there already, and keeps what came of it.
+    pub async fn validator_replay(&self, caller: &Caller, id: Uuid, wanted: &Replayed) -> Result<ReplayRow> {
+        let permit = self.authorise(caller, Action::Write, &one(id)).await?;
+        // What it tells of readings, its caller must be allowed to read.
+        self.authorise(caller, Action::Read, &Resource::sensors()).await?;
+        let (row, candidate) = self.version_for(&permit, id, wanted.version).await?;
+        if row.target != Target::Readings.as_str() {
+            return Err(Error::malformed("Only validators of readings can be replayed; `test` tries any version."));
+        }
+        let candidate = self.step_of(&permit, &row, &candidate, None).await?;
+        let against = wanted.against.or(row.active_version);
+        let active = match against {
+            Some(version) => {
+                let (row, found) = self.version_for(&permit, id, version).await?;
+                Some(self.step_of(&permit, &row, &found, None).await?)
+            }
+            None => None,
+        };
+        let topics = match &wanted.topic {
+            Some(topic) => vec![topic.clone()],
+            None => self.platform.validator_topics(&permit, id).await?,
+        };
+        let mut course = Course { complete: true, ..Course::default() };
+        let until = Instant::now() + limits::REPLAY_TIME;
+        for topic in topics {
+            match wanted.source {
+                ReplaySource::Readings => {
+                    self.replay_stored(&permit, wanted, &topic, (active.as_ref(), &candidate), until, &mut course).await?;
+                }
+                ReplaySource::Quarantine => {
+                    self.replay_kept(&permit, wanted, &topic, (active.as_ref(), &candidate), &row.name, &mut course).await?;
+                }
+            }
+        }
+        let Course { differences, active, candidate, unreadable, complete } = course;
+        let clean = complete && differences.is_clean() && differences.compared > 0;
+        let cost = |passage: Option<Passage>| {
+            passage.map(|passage| {
+                json!({
+                    "calls": passage.calls, "faults": passage.faults, "micros": micros(passage.took),
+                    "peakMemoryBytes": passage.peak_memory_bytes, "fault": passage.fault,
+                })
+            })
+        };
+        let report = json!({
+            "source": wanted.source, "from": wanted.from, "to": wanted.to, "topic": wanted.topic, "complete": complete,
+            "differences": differences, "unreadable": unreadable, "active": cost(active), "candidate": cost(candidate),
+        });
+        self.platform.validator_replay_keep(&permit, id, (wanted.version, against), &row.config, (clean, &report)).await
+    }
+
+    /// The newest replays of a validator's versions.
+    pub async fn validator_replays(&self, caller: &Caller, id: Uuid) -> Result<Vec<ReplayRow>> {
+        let permit = self.authorise(caller, Action::Read, &one(id)).await?;
+        self.platform.validator_get(&permit, id).await?.ok_or_else(|| no_validator(id))?;
+        self.platform.validator_replays(&permit, id).await
+    }
+
+    async fn replay_stored(
+        &self,
+        permit: &Permit,
+        wanted: &Replayed,
+        topic: &str,
+        steps: (Option<&Step>, &Step),
+        until: Instant,
+        course: &mut Course,
+    ) -> Result<()> {
+        let filter = Filter { topic: Some(topic.to_owned()), from: Some(wanted.from), to: Some(wanted.to), ..Filter::default() };
+        let mut after = None;
+        loop {
+            if course.differences.compared >= limits::REPLAY_READINGS || Instant::now() >= until {
+                course.complete = false;
+                return Ok(());
+            }
+            let page = self.timescale.page(permit, &filter, Order::Asc, after.as_ref(), limits::REPLAY_PAGE).await?;
+            if !page.readings.is_empty() {
+                self.compare(permit, steps, stored_batch(topic, &page.readings), course).await?;
+            }
+            match page.next {
+                None => return Ok(()),
+                next => after = next,
+            }
+        }
+    }
+
+    async fn replay_kept(
+        &self,
+        permit: &Permit,
+        wanted: &Replayed,
+        topic: &str,
+        steps: (Option<&Step>, &Step),
+        name: &str,
+        course: &mut Course,
+    ) -> Result<()> {
+        let filter = KeptFilter {
+            topic: Some(topic.to_owned()),
+            refuser_kind: Some("validator".to_owned()),
+            refuser: Some(name.to_owned()),
+            from: Some(wanted.from),
+            to: Some(wanted.to),
+            state: Some("waiting".to_owned()),
+        };
+        let chosen = self.timescale.kept_oldest(permit, &filter, limits::REPLAY_PAGE).await?;
+        course.complete &= !chosen.more;
+        let mut collector = Collector::new(self.clock.now());
+        for (index, kept) in (0u64..).zip(chosen.entries) {
+            let raw = kept.raw.into();
+            course.unreadable += u64::from(collector.add(&raw, index).is_err());
+        }
+        for batch in collector.finish() {
+            self.compare(permit, steps, batch, course).await?;
+        }
+        Ok(())
+    }
+
+    async fn compare(
+        &self,
+        permit: &Permit,
+        (active, candidate): (Option<&Step>, &Step),
+        before: Batch,
+        course: &mut Course,
+    ) -> Result<()> {
+        let active = match active {
+            Some(step) => self.judged(permit, step, &before, &mut course.active).await?,
+            None => before.clone(),
+        };
+        let candidate = self.judged(permit, candidate, &before, &mut course.candidate).await?;
+        let differences = Differences::of(&before, &active, &candidate, limits::REPLAY_SAMPLES);
+        course.differences.add(differences, limits::REPLAY_SAMPLES);
+        Ok(())
+    }
+
+    async fn judged(&self, permit: &Permit, step: &Step, before: &Batch, did: &mut Option<Passage>) -> Result<Batch> {
+        let judgement = self.try_chain(permit, std::slice::from_ref(step), before.clone()).await?;
+        for passage in judgement.passages {
+            did.get_or_insert_default().add(passage);
+        }
+        Ok(judgement.batch)
+    }
+}
+
+/// Stored readings as a batch again.
+fn stored_batch(topic: &str, readings: &[StoredReading]) -> Batch {
+    let mut builder = BatchBuilder::new(Some(Arc::from(topic)));
+    for (index, reading) in (0u64..).zip(readings) {
+        let place = &reading.place;
+        let blank = Reading {
+            raw: Bytes::new(),
+            source: Source::Http { index },
+            schema_ref: place.schema_ref.as_str().into(),
+            quality: reading.quality,
+            verdict: Verdict::Accepted,
+        };
+        let rows =
+            reading.values.iter().map(|value| Row { metric: &value.metric, unit: &value.unit, value: value.value.clone() });
+        builder.push(blank, &place.sensor, place.time.timestamp_micros(), rows);
+    }
+    builder.build()
+}
+
+/// A document as a sample.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct DocumentSample {
+    kind: String,
+    operation: Option<Operation>,
+    id: Option<String>,
+    body: Map<String, Value>,
+}
+
+/// An object as a sample.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ObjectSample {
+    bucket: Option<String>,
+    object_name: String,
+    media_type: Option<String>,
+    base64: String,
+}
+
+fn form<T: serde::de::DeserializeOwned>(sample: &Value, index: usize) -> Result<T> {
+    serde_path_to_error::deserialize(sample).map_err(|error| {
+        let path = format!("/samples/{index}/{}", error.path().to_string().replace('.', "/"));
+        Error::malformed(format!("Sample {index} is not one: {}.", error.inner())).at(path, error.inner().to_string())
+    })
+}
+
+fn object(body: Value) -> Map<String, Value> {
+    if let Value::Object(body) = body { body } else { Map::new() }
+}
+
+/// A verdict about one document or object: what became of it, empty where it passes as it is. What could not be judged at all is an error.
+fn verdict(judged: Result<Map<String, Value>>, step: &Step) -> Result<Judged> {
+    match judged {
+        Ok(values) => {
+            let verdict = if values.is_empty() { "accept" } else { "replace" };
+            Ok(Judged { verdict, reason: None, by: None, values, units: Map::new() })
+        }
+        Err(error) if error.kind() == Kind::Refused => {
+            let problem = |detail: &Detail| {
+                if detail.path.is_empty() { detail.message.clone() } else { format!("{}: {}", detail.path, detail.message) }
+            };
+            let reasons: Vec<String> = error.details().iter().map(problem).collect();
+            let by = Some(step.name.to_string());
+            Ok(Judged { verdict: "reject", reason: Some(reasons.join("; ")), by, values: Map::new(), units: Map::new() })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn micros(took: Duration) -> u64 {
+    u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn tried(step: &Step, results: Vec<Judged>, all: Passage) -> Tried {
+    Tried {
+        version: step.version,
+        results,
+        calls: all.calls,
+        micros: micros(all.took),
+        peak_memory_bytes: all.peak_memory_bytes as u64,
+        dropped_lines: all.log.dropped,
+        log: all.log.lines,
+        fault: all.fault,
+    }
+}
