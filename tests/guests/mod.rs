@@ -1,5 +1,10 @@
 //! Modules that fail in every way there is: each costs its own readings, with the words that its author must read.
 
+mod documents;
+mod grants;
+mod life;
+mod objects;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 
