@@ -45,7 +45,10 @@ async fn things(app: &App) -> Vec<(&'static str, String)> {
         acme.clone().with("content-type", "text/plain").ask(Method::PUT, file, "classified").await.status,
         200 | 201
     ));
+    let key = json!({ "name": "build", "publicKey": "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=" });
+    let key = id(acme.post("/api/platform/signing-keys", &key).await.expect(201));
     vec![
+        ("/signing-keys/{id}", key),
         ("/tokens/{id}", token),
         ("/validators/{id}", validator),
         ("/schemas/{id}", schema),
@@ -61,6 +64,7 @@ async fn things(app: &App) -> Vec<(&'static str, String)> {
         ("{timestamp}", "2026-05-04T12:00:00Z".to_owned()),
         ("{topic}", "rooms".to_owned()),
         ("{schemaRef}", "room".to_owned()),
+        ("{resource}", "schemas".to_owned()),
         ("{bucket}", "reports".to_owned()),
         ("{name}", "a.txt".to_owned()),
     ]
@@ -130,8 +134,25 @@ impl Operation {
             (Some("application/json"), "/api/platform/validators/{id}/error-strategy") => {
                 ("application/json", json!({ "errorStrategy": "flag" }).to_string())
             }
-            (Some("application/json"), "/api/platform/validators/chain/{topicName}") => {
+            (Some("application/json"), template) if template.starts_with("/api/platform/validators/chain/") => {
                 ("application/json", json!({ "validatorIds": [] }).to_string())
+            }
+            (Some("application/json"), "/api/platform/validators/{id}/test") => {
+                ("application/json", json!({ "samples": [{}] }).to_string())
+            }
+            (Some("application/json"), "/api/platform/validators/{id}/replay") => {
+                ("application/json", json!({ "version": 1, "hours": 1 }).to_string())
+            }
+            (Some("application/json"), "/api/platform/validators/{id}/shadow") => {
+                ("application/json", json!({ "version": null }).to_string())
+            }
+            (Some("application/json"), "/api/platform/signing-keys") => {
+                let key = json!({ "name": "theirs", "publicKey": "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=" });
+                ("application/json", key.to_string())
+            }
+            (Some("application/json"), "/api/explain") => {
+                let request = json!({ "action": "read", "object": "/timescale/sensors/room-4" });
+                ("application/json", json!({ "request": request }).to_string())
             }
             (Some("application/json"), "/api/platform/quarantine/replay") => {
                 ("application/json", json!({ "filter": { "topic": "strict" } }).to_string())
@@ -186,6 +207,9 @@ async fn picture(app: &App) -> Vec<Value> {
         "/api/platform/schemas",
         "/api/platform/kafka-topics",
         "/api/platform/validators/chain/rooms",
+        "/api/platform/validators/chain/documents/schemas",
+        "/api/platform/validators/chain/objects/reports",
+        "/api/platform/signing-keys",
         "/api/platform/quarantine",
         "/api/timescale/sensor-readings",
         "/api/timescale/ledger",
@@ -211,7 +235,7 @@ async fn another_tenant_neither_sees_nor_changes_anything_on_any_route() {
         assert!(status < 500, "{method} {template}: {status} {body}");
         // What names something of the other tenant is not there, or not allowed; what names nothing shows and makes one's own.
         let names_something = template.contains('{') && !template.contains("{sensorId}/range");
-        let own = template.contains("/readings") || template.contains("exists");
+        let own = ["/readings", "exists", "{resource}"].iter().any(|part| template.contains(part));
         if names_something && !own {
             assert!(matches!(status, 403 | 404), "{method} {template}: {status} {body}");
         }

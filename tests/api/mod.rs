@@ -3,6 +3,7 @@
 mod accounts;
 mod catalogue;
 mod errors;
+mod explain;
 mod files;
 mod health;
 mod ledger;

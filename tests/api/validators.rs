@@ -54,7 +54,7 @@ async fn a_module_that_does_not_fit_is_told_what_is_wrong() {
         (Vec::new(), "empty"),
         (b"hello".to_vec(), "not the bytes of a WebAssembly component"),
         (core, "core module"),
-        (guests::component("fault-no-export"), "weir:validator/readings@1.0.0"),
+        (guests::component("fault-no-export"), "weir:validator/readings@1.1.0"),
         (guests::component("fault-foreign"), "other:thing"),
         (guests::component("range-check")[..20_000].to_vec(), "not sound"),
     ] {

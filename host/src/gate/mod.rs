@@ -7,6 +7,7 @@ pub mod accounts;
 pub mod catalogue;
 pub mod chains;
 pub mod documents;
+pub mod explain;
 pub mod guests;
 pub mod health;
 mod identity;

@@ -7,6 +7,7 @@ mod accounts;
 mod caller;
 mod catalogue;
 mod chains;
+mod explain;
 mod files;
 mod input;
 mod layers;
@@ -93,6 +94,7 @@ fn routes(api: bool) -> OpenApiRouter<App> {
         .routes(routes!(quarantine::causes))
         .routes(routes!(quarantine::replay))
         .routes(routes!(quarantine::get, quarantine::discard_one));
+    let explain = OpenApiRouter::new().routes(routes!(explain::explain));
     let modules = OpenApiRouter::new().routes(routes!(validators::upload)).routes(routes!(trial::replay));
     let readings = OpenApiRouter::new()
         .routes(routes!(read::list, write::create))
@@ -113,7 +115,8 @@ fn routes(api: bool) -> OpenApiRouter<App> {
         .routes(routes!(files::object_exists));
     let files =
         OpenApiRouter::new().routes(routes!(files::upload, files::delete_object)).routes(routes!(files::download, files::look));
-    let brief = system.nest("/api/platform", platform).nest("/api/timescale", readings).nest("/api/storage", buckets);
+    let brief =
+        system.merge(explain).nest("/api/platform", platform).nest("/api/timescale", readings).nest("/api/storage", buckets);
     let streamed = OpenApiRouter::new().nest("/api/platform", modules).nest("/api/timescale", bulk).nest("/api/storage", files);
     OpenApiRouter::with_openapi(base()).merge(brief.layer(from_fn(layers::time_limit))).merge(streamed)
 }

@@ -12,9 +12,8 @@ use super::input::{Json, Path};
 use super::reply::{Envelope, ErrorBody, Page, Reply, created, ok, page, rfc3339};
 use crate::batch::compare::Judged;
 use crate::error::Error;
-use crate::gate::trial::{ReplayRow, ReplaySource, Replayed, Samples, Tried};
+use crate::gate::trial::{FaultReport, Line, ReplayRow, ReplaySource, Replayed, Samples, Tried};
 use crate::gate::validators::{NoteRow, Stats, StatsRow};
-use crate::guest::passage::{FaultReport, Line};
 use crate::model::Caller;
 
 /// What to try a version on.

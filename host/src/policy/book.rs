@@ -29,8 +29,8 @@ pub(super) struct Placed<T> {
     pub(super) place: Place,
 }
 
-/// Allowed, or denied with the reason for the log.
-pub(super) type Decision = Result<(), Arc<str>>;
+/// Allowed, with the rule that allows it, or denied with the reason for the log.
+pub(super) type Decision = Result<Arc<str>, Arc<str>>;
 
 /// All rules of one revision.
 pub(super) struct Book {
@@ -185,11 +185,24 @@ impl Domain {
             casbin.enforce((subject, self.name.as_str(), path, action.as_str())).map_err(|error| error.to_string())
         }));
         match asked {
-            Ok(Ok(true)) => Ok(Ok(())),
+            Ok(Ok(true)) => Ok(Ok(self.allowing(&casbin, candidates, subject, action).into())),
             Ok(Ok(false)) => Ok(Err(self.reason(&casbin, candidates, subject, action, path).into())),
             Ok(Err(failure)) => Err(failure),
             Err(_) => Err("it panicked".to_owned()),
         }
+    }
+
+    /// The first rule that allows it, in one sentence.
+    fn allowing(&self, casbin: &Enforcer, candidates: &[&Placed<Rule>], subject: &str, action: Action) -> String {
+        let roles = casbin.get_role_manager();
+        let roles = roles.read();
+        let allows = |rule: &Rule| {
+            rule.allow
+                && rule.action.is_none_or(|of| of == action)
+                && (rule.subject == subject || roles.has_link(subject, &rule.subject, Some(&self.name)))
+        };
+        let rule = candidates.iter().find(|rule| allows(&rule.what));
+        rule.map_or_else(String::new, |rule| format!("{} allows it to {}", rule.place, rule.what.subject))
     }
 
     /// Which rules came nearest, in one sentence for the log.

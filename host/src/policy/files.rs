@@ -258,7 +258,7 @@ fn run(book: &Book, cases: &[Placed<Case>]) -> Vec<Mistake> {
         let decision = book.decide(&case.caller, case.action, &case.resource);
         let message = match (case.allow, decision) {
             (true, Err(reason)) => format!("this case wants `allow`, the rules deny: {reason}"),
-            (false, Ok(())) => "this case wants `deny`, the rules allow".to_owned(),
+            (false, Ok(rule)) => format!("this case wants `deny`, the rules allow: {rule}"),
             _ => return None,
         };
         Some(at(place, message))

@@ -88,9 +88,10 @@ impl Policy {
 
     fn authorise_by(&self, book: &Book, caller: &Caller, action: Action, resource: &Resource) -> Result<Permit, Denied> {
         match book.decide(caller, action, resource) {
-            Ok(()) => {
+            Ok(rule) => {
                 self.allowed.inc();
-                Ok(Permit { caller: caller.clone(), action, resource: resource.clone(), revision: book.revision.clone() })
+                let revision = book.revision.clone();
+                Ok(Permit { caller: caller.clone(), action, resource: resource.clone(), rule, revision })
             }
             Err(reason) => {
                 self.denied.inc();
@@ -114,6 +115,7 @@ pub struct Permit {
     caller: Caller,
     action: Action,
     resource: Resource,
+    rule: Arc<str>,
     revision: Arc<str>,
 }
 
@@ -148,6 +150,11 @@ impl Permit {
         &self.resource
     }
 
+    /// The rule that allows it and where it stands, in a sentence. For whoever may have decisions explained.
+    pub fn rule(&self) -> &str {
+        &self.rule
+    }
+
     /// The revision of the rules that allowed it.
     pub fn revision(&self) -> &Arc<str> {
         &self.revision
@@ -170,7 +177,7 @@ impl Permit {
             token: None,
             request_id: "test".into(),
         };
-        Self { caller, action: Action::Admin, resource: Resource::named("/**"), revision: "test".into() }
+        Self { caller, action: Action::Admin, resource: Resource::named("/**"), rule: "".into(), revision: "test".into() }
     }
 }
 

@@ -232,7 +232,7 @@ impl Gate {
     }
 
     /// JSON Schema on a thread where it can hold nobody up: 10,000 readings take it milliseconds.
-    async fn check_schema(&self, rules: &Arc<Rules>, batch: Batch) -> Result<Batch, Error> {
+    pub(in crate::gate) async fn check_schema(&self, rules: &Arc<Rules>, batch: Batch) -> Result<Batch, Error> {
         if rules.schema.is_none() {
             return Ok(batch);
         }

@@ -311,7 +311,7 @@ mod tests {
         assert_eq!(tally, Tally::default());
         tally.time(2, Duration::from_micros(100));
         tally.time(1, Duration::from_micros(64));
-        tally.time(1, Duration::from_secs(3600));
+        tally.time(1, Duration::from_hours(1));
         assert_eq!((tally.histogram[0], tally.histogram[1], tally.histogram[BUCKETS - 1]), (2, 1, 1));
         assert_eq!(tally.micros, 3_600_000_164);
     }
