@@ -183,6 +183,14 @@ pub const GUEST_REASON_BYTES: usize = 1_024;
 pub const GUEST_OUTPUT_BYTES: usize = 8 << 20;
 /// Rows that a guest may derive from one batch, as a multiple of the batch's own rows.
 pub const GUEST_DERIVED_FACTOR: usize = 4;
+/// How long `weir validator push` waits for an answer: an upload of 32 MiB over a slow line, and its compilation.
+pub const PUSH_TIME: Duration = Duration::from_mins(5);
+/// Cases that a module carries. Each is a call of the guest when it is uploaded, and an upload must answer within its time.
+pub const CASES: usize = 50;
+/// Readings of one case: cases are read by people.
+pub const CASE_READINGS: usize = 100;
+/// All cases of a module, in bytes of JSON: 50 of twenty readings each, at 200 bytes.
+pub const CASES_BYTES: usize = 256 << 10;
 /// Configuration of one validator, in bytes of JSON.
 pub const GUEST_CONFIG_BYTES: usize = 64 << 10;
 /// Validators of one chain.
