@@ -12,12 +12,14 @@ COPY Cargo.toml Cargo.lock ./
 COPY host host
 COPY wit wit
 COPY migrations migrations
+# The templates of `weir validator new`, and the SDK that a project in Rust takes along.
+COPY validators validators
 
 # The target folder is a cache that no layer keeps, so the program is copied out in the same step. Files keep the dates that they
 # had outside, and cargo goes by dates: touched, none of them passes for one that was built before.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build/target \
-    find host wit migrations -type f -exec touch {} + \
+    find host wit migrations validators -type f -exec touch {} + \
     && cargo build --release --locked --bin weir \
     && cp target/release/weir /usr/local/bin/weir
 

@@ -12,5 +12,6 @@ mod policy_matrix;
 mod shell;
 mod statements;
 mod support;
+mod templates;
 mod tidy;
 mod writer;

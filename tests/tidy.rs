@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[(&str, &[&str])] = &[
     // 0 nouns
     ("batch", &[]),
+    ("cases", &[]),
     ("error", &[]),
     ("ledger", &[]),
     ("limits", &[]),
@@ -44,7 +45,8 @@ const FLOORS: &[(&str, &[&str])] = &[
 ];
 
 /// Floor 0: everybody may use it.
-const NOUNS: &[&str] = &["batch", "error", "ledger", "limits", "model", "paging", "rules", "settings", "turns", "vitals"];
+const NOUNS: &[&str] =
+    &["batch", "cases", "error", "ledger", "limits", "model", "paging", "rules", "settings", "turns", "vitals"];
 
 /// Which external crate may be named where.
 const CRATES: &[(&str, &[&str])] = &[
@@ -53,11 +55,12 @@ const CRATES: &[(&str, &[&str])] = &[
     ("sqlx", &["platform", "timescale"]),
     ("opendal", &["objects"]),
     ("rdkafka", &["kafka", "dev"]),
-    ("reqwest", &["registry"]),
+    ("reqwest", &["registry", "commands"]),
     ("apache_avro", &["schema"]),
     ("wasmtime", &["guest"]),
     ("wasmtime_wasi", &["guest"]),
-    ("wasmparser", &["guest"]),
+    ("wasmparser", &["guest", "cases"]),
+    ("wit_component", &["commands"]),
     ("casbin", &["policy"]),
     ("notify", &["policy"]),
     ("jsonschema", &["schema"]),

@@ -19,6 +19,7 @@ mod doctor;
 mod ledger;
 mod quarantine;
 mod token;
+mod validator;
 
 /// A storage gateway for IoT platforms.
 #[derive(Debug, Parser)]
@@ -61,6 +62,11 @@ enum Command {
     Policy {
         #[command(subcommand)]
         command: PolicyCommand,
+    },
+    /// A validator of one's own: start a project, build it, test it as Weir runs it, upload it.
+    Validator {
+        #[command(subcommand)]
+        command: validator::Command,
     },
     /// Check each backend, version, privilege and policy file, and say what to do.
     Doctor(FromFile),
@@ -166,6 +172,7 @@ fn act(command: Command) -> Result<ExitCode, Failure> {
         Command::Quarantine { file, command } => on_runtime(quarantine::run(settings(&file)?, command))?,
         Command::Ledger { file, command } => return on_runtime(ledger::run(settings(&file)?, command)),
         Command::Policy { command: PolicyCommand::Check { folder } } => return check_policies(&folder),
+        Command::Validator { command } => return validator::run(command),
         Command::Doctor(file) => return on_runtime(doctor::run(&settings(&file)?)),
         Command::Settings => print_settings()?,
         Command::Openapi => print_line(&crate::http::openapi())?,

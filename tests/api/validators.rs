@@ -61,7 +61,7 @@ async fn a_module_that_does_not_fit_is_told_what_is_wrong() {
         let sentence = upload(&acme, &id, bytes).await.expect_error(422);
         assert!(sentence.contains(words), "`{words}` is not in: {sentence}");
     }
-    upload(&acme, &id, vec![0; (16 << 20) + 1]).await.expect_error(413);
+    upload(&acme, &id, vec![0; weir::limits::MODULE_BYTES + 1]).await.expect_error(413);
     acme.json(Method::PUT, &format!("{VALIDATORS}/{id}/module"), "{}").await.expect_error(415);
     let kept: i64 =
         sqlx::query_scalar("select count(*) from modules").fetch_one(&app.databases.platform().await).await.expect("a count");

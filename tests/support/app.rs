@@ -74,10 +74,14 @@ impl App {
         self.home.path().join("files")
     }
 
+    /// The token of a tenant's role.
+    pub fn token(&self, tenant: &str, role: &str) -> &str {
+        self.tokens.get(&(tenant.to_owned(), role.to_owned())).expect("a tenant and role of the harness")
+    }
+
     /// A client with the token of a tenant's role.
     pub fn client(&self, tenant: &str, role: &str) -> Client {
-        let token = self.tokens.get(&(tenant.to_owned(), role.to_owned())).expect("a tenant and role of the harness");
-        Client::new(&self.base, Some(token))
+        Client::new(&self.base, Some(self.token(tenant, role)))
     }
 
     /// The administrator of tenant `acme`.

@@ -35,6 +35,12 @@ pub fn guests() -> String {
     variable("WEIR_TEST_GUESTS")
 }
 
+/// Folders for the front of `PATH`: the toolchains that `scripts/toolchains` installed.
+pub fn toolchains() -> String {
+    env::var("WEIR_TEST_TOOLCHAINS")
+        .unwrap_or_else(|_| panic!("WEIR_TEST_TOOLCHAINS is not set: run `make test`, or `eval \"$(scripts/toolchains)\"`"))
+}
+
 /// The S3 store, as settings of Weir.
 pub fn s3() -> Vec<(&'static str, String)> {
     vec![

@@ -94,9 +94,11 @@ pub(super) fn config() -> Config {
     config
 }
 
-/// Core instances, memories and tables of one component: a Rust guest has one of each and two shims, a JavaScript guest some more.
-const CORE_INSTANCES: u32 = 12;
-const MEMORIES: u32 = 2;
+/// Core instances, memories and tables of one component: a Rust guest has one of each and two shims, JavaScript on `QuickJS` has 13 core
+/// instances, and Python 38, since its libraries are linked when it starts. An instance is a piece of the heap, so a bound costs nothing.
+const CORE_INSTANCES: u32 = 64;
+/// `QuickJS` with its WASI left out has three memories, two of them empty.
+const MEMORIES: u32 = 4;
 const TABLES: u32 = 6;
 
 fn pool(options: &Options) -> PoolingAllocationConfig {
