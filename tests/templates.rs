@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use base64::Engine as _;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -71,7 +72,7 @@ async fn lives(lang: &str, own_test: &[&str]) {
     let tested = developer.run(own_test[0], &own_test[1..], &name);
     assert!(tested.status.success(), "its own test: {}", said(&tested));
     let tested = developer.does(&["test", &name]);
-    assert!(tested.contains("2 of 2 cases passed"), "{tested}");
+    assert!(tested.contains("2 of 2 cases passed") && tested.contains("peak memory"), "{tested}");
 
     let app = App::start().await;
     let acme = app.acme();
@@ -227,5 +228,22 @@ async fn a_push_that_is_refused_shows_what_the_server_says() {
         assert!(!line.contains(token), "{line}");
     }
     assert!(said(&push("range.wasm", &["--url", url])).contains("--token"));
+    app.stop();
+}
+
+#[tokio::test]
+async fn a_push_is_signed_where_the_tenant_asks_for_it() {
+    let developer = Developer::new();
+    let app = App::start().await;
+    let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("a key");
+    let key = base64::engine::general_purpose::STANDARD.encode(pair.public_key_raw());
+    app.acme().post("/api/platform/signing-keys", &json!({ "name": "build", "publicKey": key })).await.expect(201);
+    fs::write(developer.path("key.pem"), pair.serialize_pem()).expect("written");
+    fs::write(developer.path("none.pem"), "no key").expect("written");
+    fs::write(developer.path("range.wasm"), guests::component("range-check")).expect("written");
+    let to = ["push", "range.wasm", "--name", "range", "--url", &app.base, "--token", app.token("acme", "administrator")];
+    assert!(developer.fails(&to).contains("signed modules only"));
+    assert!(developer.fails(&[&to[..], &["--key", "none.pem"]].concat()).contains("openssl genpkey"));
+    developer.does(&[&to[..], &["--key", "key.pem"]].concat());
     app.stop();
 }

@@ -59,6 +59,23 @@ async fn a_version_is_tried_on_samples_and_nothing_is_stored() {
 }
 
 #[tokio::test]
+async fn the_cases_in_a_module_are_run_when_it_is_uploaded() {
+    let app = App::start().await;
+    let acme = app.acme();
+    let id = guests::validator(&acme, &json!({ "name": "limits" })).await;
+    let case = |verdict: &str| {
+        let reading = json!({ "sensorId": "a", "timestamp": "2026-05-04T12:00:00Z", "values": { "temperature": 900 } });
+        let case = json!([{ "name": "heat", "config": limits(85), "readings": [reading], "expect": [{ "verdict": verdict }] }]);
+        weir::cases::append(&component("range-check"), case.to_string().as_bytes()).expect("sound cases")
+    };
+    let sentence = upload(&acme, &id, case("accept")).await.expect_error(422);
+    assert!(sentence.contains("`heat`: reading 0: expected accept, found reject"), "{sentence}");
+    assert_eq!(acme.get(&format!("{VALIDATORS}/{id}/versions")).await.expect(200)["data"], json!([]));
+    upload(&acme, &id, case("reject")).await.expect(201);
+    app.stop();
+}
+
+#[tokio::test]
 async fn what_a_module_does_is_counted_for_each_version() {
     let app = App::start().await;
     let acme = app.acme();

@@ -17,6 +17,7 @@ pub mod quarantine;
 pub mod readings;
 pub mod records;
 pub mod replay;
+pub mod samples;
 pub mod trial;
 pub mod validators;
 

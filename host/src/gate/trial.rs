@@ -11,11 +11,13 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::Gate;
+use super::samples::{self, End};
 use super::validators::{check_config, no_validator, one};
 use crate::batch::compare::{Differences, Judged};
 use crate::batch::{Batch, BatchBuilder, Reading, Row, Source, Verdict};
+use crate::cases;
 use crate::error::{Detail, Error, Kind, Result};
-use crate::guest::Judgement;
+use crate::guest::ModuleFacts;
 use crate::guest::documents::{Document, Operation};
 use crate::guest::objects::ObjectFacts;
 use crate::guest::passage::Passage;
@@ -115,7 +117,7 @@ impl Gate {
             return Err(Error::conflict("This validator has no module yet; upload one first."));
         };
         let (row, found) = self.version_for(&permit, id, version).await?;
-        let step = self.step_of(&permit, &row, &found, samples.config.as_ref()).await?;
+        let step = self.step_of(&permit, &row, named(&found)?, samples.config.as_ref()).await?;
         match Target::parse(&row.target).unwrap_or_default() {
             Target::Readings => self.try_readings(&permit, &step, &samples.samples).await,
             Target::Documents => self.try_documents(&permit, &step, &samples.samples).await,
@@ -124,7 +126,13 @@ impl Gate {
     }
 
     /// A version in the place that it would have in a chain.
-    async fn step_of(&self, permit: &Permit, row: &ValidatorRow, version: &VersionRow, config: Option<&Value>) -> Result<Step> {
+    async fn step_of(
+        &self,
+        permit: &Permit,
+        row: &ValidatorRow,
+        (version, digest): (i32, Digest),
+        config: Option<&Value>,
+    ) -> Result<Step> {
         let tenant = self.platform.tenant_bounds(permit).await?;
         let least = |a: Option<i64>, b: Option<i64>| a.into_iter().chain(b).min();
         let time = least(row.time_ms.map(i64::from), tenant.time_ms.map(i64::from));
@@ -132,8 +140,8 @@ impl Gate {
         Ok(Step {
             validator: row.id,
             name: row.name.as_str().into(),
-            version: version.version,
-            digest: Digest::from_slice(&version.digest).ok_or_else(|| Error::internal("a digest of another length"))?,
+            version,
+            digest,
             config: config.unwrap_or(&row.config).to_string().into(),
             strategy: ErrorStrategy::Reject,
             bounds: StepBounds {
@@ -146,29 +154,52 @@ impl Gate {
     }
 
     async fn try_readings(&self, permit: &Permit, step: &Step, samples: &[Value]) -> Result<Tried> {
-        let mut collector = Collector::new(self.clock.now());
-        for (index, sample) in (0u64..).zip(samples) {
-            collector.add(&Bytes::from(sample.to_string()), index).map_err(|fault| {
+        self.time_allowed(permit.tenant()).await?;
+        let samples: Vec<Bytes> = samples.iter().map(|sample| Bytes::from(sample.to_string())).collect();
+        let run = self.on_trial(permit, std::slice::from_ref(step));
+        let (ends, passage) = samples::judge(&self.guest, &run, step, &samples, self.clock.now()).await?;
+        self.charged(permit, std::slice::from_ref(&passage));
+        let result = |(index, end): (usize, End)| match end {
+            End::Judged(batch, reading) => Ok(batch.judged().swap_remove(reading as usize)),
+            End::Unreadable(fault) => {
                 let path = format!("/samples/{index}{}", fault.path);
-                Error::malformed(format!("Sample {index} is not a reading: {}.", fault.message)).at(path, fault.message)
-            })?;
-        }
-        let mut results = vec![None; samples.len()];
-        let mut all = Passage::default();
-        for batch in collector.finish() {
-            let Judgement { batch, passages, .. } = self.try_chain(permit, std::slice::from_ref(step), batch).await?;
-            for (reading, judged) in batch.readings().iter().zip(batch.judged()) {
-                if let Source::Http { index } = reading.source
-                    && let Some(place) = usize::try_from(index).ok().and_then(|index| results.get_mut(index))
-                {
-                    *place = Some(judged);
-                }
+                Err(Error::malformed(format!("Sample {index} is not a reading: {}.", fault.message)).at(path, fault.message))
             }
-            for passage in passages {
-                all.add(passage);
-            }
+        };
+        let results = ends.into_iter().enumerate().map(result).collect::<Result<_>>()?;
+        Ok(tried(step, results, passage))
+    }
+
+    /// Runs the cases that a module carries; where one fails, the module is refused with what differs.
+    pub(in crate::gate) async fn check_cases(
+        &self,
+        permit: &Permit,
+        row: &ValidatorRow,
+        facts: &ModuleFacts,
+        component: &[u8],
+    ) -> Result<()> {
+        let cases = cases::of(component)?;
+        if cases.is_empty() || facts.target != Target::Readings {
+            return Ok(());
         }
-        Ok(tried(step, results.into_iter().flatten().collect(), all))
+        self.time_allowed(permit.tenant()).await?;
+        let mut wrong = Vec::new();
+        for (at, case) in cases.iter().enumerate() {
+            let config: Value = serde_json::from_str(&case.config).map_err(Error::internal)?;
+            let step = self.step_of(permit, row, (0, facts.digest), Some(&config)).await?;
+            let run = self.on_trial(permit, std::slice::from_ref(&step));
+            let (ends, passage) = samples::judge(&self.guest, &run, &step, &case.readings, self.clock.now()).await?;
+            self.charged(permit, std::slice::from_ref(&passage));
+            let path = format!("cases/{at}");
+            wrong.extend(samples::differences(case, &ends).into_iter().map(|difference| Detail {
+                path: path.clone(),
+                message: format!("`{}`: {difference}", case.name),
+                validator: None,
+            }));
+        }
+        let Some(first) = wrong.first() else { return Ok(()) };
+        let sentence = format!("The module does not do what its own cases say: {}.", first.message);
+        Err(Error::new(Kind::Refused, sentence).with_details(wrong))
     }
 
     async fn try_documents(&self, permit: &Permit, step: &Step, samples: &[Value]) -> Result<Tried> {
@@ -278,12 +309,12 @@ impl Gate {
         if row.target != Target::Readings.as_str() {
             return Err(Error::malformed("Only validators of readings can be replayed; `test` tries any version."));
         }
-        let candidate = self.step_of(&permit, &row, &candidate, None).await?;
+        let candidate = self.step_of(&permit, &row, named(&candidate)?, None).await?;
         let against = wanted.against.or(row.active_version);
         let active = match against {
             Some(version) => {
                 let (row, found) = self.version_for(&permit, id, version).await?;
-                Some(self.step_of(&permit, &row, &found, None).await?)
+                Some(self.step_of(&permit, &row, named(&found)?, None).await?)
             }
             None => None,
         };
@@ -408,6 +439,11 @@ impl Gate {
         }
         Ok(judgement.batch)
     }
+}
+
+fn named(version: &VersionRow) -> Result<(i32, Digest)> {
+    let digest = Digest::from_slice(&version.digest).ok_or_else(|| Error::internal("a digest of another length"))?;
+    Ok((version.version, digest))
 }
 
 /// Stored readings as a batch again.

@@ -140,6 +140,7 @@ impl Gate {
             );
             return Err(Error::new(Kind::Refused, sentence).at("module", format!("imports `{}`", grant.as_str())));
         }
+        self.check_cases(&permit, &row, &facts, &component).await?;
         let new = NewVersion {
             digest: facts.digest,
             world: facts.world,

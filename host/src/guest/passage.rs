@@ -102,7 +102,7 @@ impl Passage {
     }
 
     /// Hands its log to the program's, as what a tenant's code said.
-    pub(super) fn write_log(&self, tenant: &Tenant) {
+    pub fn write_log(&self, tenant: &Tenant) {
         let Self { name, version, .. } = self;
         for Line { level, message } in &self.log.lines {
             // A guest's `error` is its tenant's trouble, not the operator's: nothing here is above info.

@@ -1,12 +1,22 @@
 //! `weir validator push`: a component to a running Weir, by the API that everybody has.
 
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::signature::Ed25519KeyPair;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
+use rustls_pki_types::PrivatePkcs8KeyDer;
+use rustls_pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 
 use super::{Failure, print_line};
 use crate::limits;
+
+/// The media type of a module.
+const MODULE: &str = "application/wasm";
 
 /// Where to, and as whom.
 #[derive(Debug, Args)]
@@ -20,6 +30,10 @@ pub(in crate::commands) struct To {
     /// The validator's name; the project's where it is not given.
     #[arg(long)]
     name: Option<String>,
+    /// A file with the ed25519 key to sign with (PKCS #8 in PEM, as `openssl genpkey -algorithm ed25519` writes it), for tenants that
+    /// take signed modules only.
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
     /// Make the new version the one that runs.
     #[arg(long)]
     activate: bool,
@@ -28,13 +42,14 @@ pub(in crate::commands) struct To {
 /// Uploads a component.
 pub(super) async fn run(component: Vec<u8>, project: Option<String>, to: To) -> Result<(), Failure> {
     let name = to.name.or(project).ok_or_else(|| Failure("say which validator it is for: --name NAME".to_owned()))?;
-    let api = Api::new(&to.url, to.token)?;
+    let signature = to.key.as_deref().map(|key| sign(key, &component)).transpose()?;
+    let api = Api { signature, ..Api::new(&to.url, to.token)? };
     let (id, made) = match api.find(&name).await? {
         Some(id) => (id, false),
         None => (api.create(&name).await?, true),
     };
     let path = format!("/api/platform/validators/{id}");
-    let uploaded = api.ask(Method::PUT, &format!("{path}/module"), "application/wasm", component).await?;
+    let uploaded = api.ask(Method::PUT, &format!("{path}/module"), MODULE, component).await?;
     let version = uploaded["data"]["version"].as_i64().ok_or_else(|| api.strange())?;
     let new = if made { "a new validator, " } else { "" };
     print_line(&format!("{name} ({id}): {new}version {version}, sha256 {}", text(&uploaded["data"]["sha256"])))?;
@@ -50,12 +65,27 @@ struct Api {
     base: String,
     token: String,
     http: reqwest::Client,
+    /// Of the module, in base64.
+    signature: Option<String>,
+}
+
+/// The signature of a component by the key in a file, in base64.
+fn sign(key: &Path, component: &[u8]) -> Result<String, Failure> {
+    let unusable = |error: &dyn std::fmt::Display| {
+        Failure(format!(
+            "--key {}: {error}; it is an ed25519 key in PEM, as `openssl genpkey -algorithm ed25519` writes it",
+            key.display()
+        ))
+    };
+    let der = PrivatePkcs8KeyDer::from_pem_file(key).map_err(|error| unusable(&error))?;
+    let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der.secret_pkcs8_der()).map_err(|error| unusable(&error))?;
+    Ok(STANDARD.encode(pair.sign(component)))
 }
 
 impl Api {
     fn new(url: &str, token: String) -> Result<Self, Failure> {
         let http = reqwest::Client::builder().timeout(limits::PUSH_TIME).build()?;
-        Ok(Self { base: url.trim_end_matches('/').to_owned(), token, http })
+        Ok(Self { base: url.trim_end_matches('/').to_owned(), token, http, signature: None })
     }
 
     /// The id of the validator of this name.
@@ -87,6 +117,10 @@ impl Api {
     /// Asks, and gives the answer's body; a refusal is a line with all that the server says of it.
     async fn ask(&self, method: Method, path: &str, media_type: &str, body: Vec<u8>) -> Result<Value, Failure> {
         let request = self.http.request(method, format!("{}{path}", self.base)).header(CONTENT_TYPE, media_type);
+        let request = match &self.signature {
+            Some(signature) if media_type == MODULE => request.header("X-Module-Signature", signature),
+            _ => request,
+        };
         let request = request.bearer_auth(&self.token).body(body);
         let away = |error: reqwest::Error| {
             let error = error.without_url();

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -16,14 +16,15 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::Failure;
-use crate::batch::{Batch, Source, Verdict};
-use crate::cases::{self, Case};
+use crate::batch::Verdict;
+use crate::cases;
 use crate::commands::print_line;
 use crate::error::Result;
-use crate::guest::{CodeCache, Engine, ModuleFacts, Options};
+use crate::gate::samples::{self, End};
+use crate::guest::passage::Passage;
+use crate::guest::{CodeCache, Engine, LastValue, LastValues, ModuleFacts, Options, Run};
 use crate::model::{Clock as _, ErrorStrategy, SystemClock, Tenant};
-use crate::rules::{Digest, Step};
-use crate::schema::decode::Collector;
+use crate::rules::{Digest, Step, StepBounds};
 use crate::settings::LogFormat;
 use crate::vitals::Vitals;
 
@@ -50,7 +51,7 @@ pub(super) async fn run(component: Vec<u8>, config: String, samples: Option<&Pat
     let mut failed = 0;
     for case in &cases {
         let run = bench.run(&case.readings, &case.config).await?;
-        let differences = differences(case, &run.ends);
+        let differences = samples::differences(case, &run.ends);
         failed += usize::from(!differences.is_empty());
         let word = if differences.is_empty() { "ok  " } else { "FAIL" };
         print_line(&format!("{word}  {}  ({} readings, {})", case.name, case.readings.len(), run.took()))?;
@@ -64,7 +65,7 @@ pub(super) async fn run(component: Vec<u8>, config: String, samples: Option<&Pat
     if let Some(samples) = samples {
         let run = bench.run(&samples, &config).await?;
         for (at, end) in run.ends.iter().enumerate() {
-            print_line(&format!("{at}  {}", end.describe()))?;
+            print_line(&format!("{at}  {}", describe(end)))?;
         }
         print_line(&format!("{} samples in {}", samples.len(), run.took()))?;
     }
@@ -79,22 +80,26 @@ struct Bench {
 }
 
 /// What one run gave.
-struct Run {
+struct Done {
     /// What became of each reading, in their order.
     ends: Vec<End>,
-    time: Duration,
+    passage: Passage,
 }
 
-impl Run {
+impl Done {
     fn took(&self) -> String {
-        format!("{:.1} ms", self.time.as_secs_f64() * 1_000.0)
+        let Passage { took, peak_memory_bytes, .. } = &self.passage;
+        format!("{:.1} ms, peak memory {} KiB", took.as_secs_f64() * 1_000.0, peak_memory_bytes >> 10)
     }
 }
 
-/// What became of a reading: its batch and its place in it, or why it is no reading.
-enum End {
-    Judged(Arc<Batch>, u32),
-    Unreadable(String),
+/// There is nothing stored on a developer's machine.
+struct NothingStored;
+
+impl LastValues for NothingStored {
+    fn latest<'a>(&'a self, of: &'a [(String, String)]) -> BoxFuture<'a, Result<Vec<Option<LastValue>>>> {
+        Box::pin(async move { Ok(vec![None; of.len()]) })
+    }
 }
 
 impl Bench {
@@ -105,13 +110,7 @@ impl Bench {
     }
 
     /// Shows readings to the module as one request would.
-    async fn run(&self, readings: &[Bytes], config: &str) -> Result<Run, Failure> {
-        let mut collector = Collector::new(SystemClock.now());
-        let mut ends: Vec<Option<End>> = Vec::new();
-        for (at, reading) in (0_u64..).zip(readings) {
-            let refused = collector.add(reading, at).err();
-            ends.push(refused.map(|fault| End::Unreadable(fault.to_string())));
-        }
+    async fn run(&self, readings: &[Bytes], config: &str) -> Result<Done, Failure> {
         let step = Step {
             validator: Uuid::nil(),
             name: "validator".into(),
@@ -119,54 +118,32 @@ impl Bench {
             digest: self.facts.digest,
             config: config.into(),
             strategy: ErrorStrategy::Reject,
+            bounds: StepBounds::default(),
+            lookup: true,
+            shadow: None,
         };
-        let mut time = Duration::ZERO;
-        for batch in collector.finish() {
-            let started = Instant::now();
-            let judged = Arc::new(self.engine.run(&self.tenant, std::slice::from_ref(&step), batch).await?);
-            time += started.elapsed();
-            for (place, reading) in (0_u32..).zip(judged.readings()) {
-                if let Source::Http { index } = reading.source
-                    && let Some(end) = usize::try_from(index).ok().and_then(|at| ends.get_mut(at))
-                {
-                    *end = Some(End::Judged(Arc::clone(&judged), place));
-                }
-            }
-        }
-        let ends = ends.into_iter().map(|end| end.unwrap_or_else(|| End::Unreadable("it was lost".to_owned()))).collect();
-        Ok(Run { ends, time })
+        let run = Run { tenant: &self.tenant, lookup: Some(Arc::new(NothingStored)), live: false };
+        let (ends, passage) = samples::judge(&self.engine, &run, &step, readings, SystemClock.now()).await?;
+        passage.write_log(&self.tenant);
+        Ok(Done { ends, passage })
     }
 }
 
-impl End {
-    /// The line of a sample.
-    fn describe(&self) -> String {
-        let (batch, reading) = match self {
-            Self::Unreadable(why) => return format!("no reading: {why}"),
-            Self::Judged(batch, reading) => (batch, *reading),
-        };
-        let mut line = match &batch.readings()[reading as usize].verdict {
-            Verdict::Refused(refusal) => return format!("reject   {}", refusal.reason),
-            Verdict::Accepted => "accept  ".to_owned(),
-            Verdict::Suspect => "suspect ".to_owned(),
-        };
-        for (metric, value) in cases::values_of(batch, reading) {
-            let _ = write!(line, " {metric}={}", cases::Shown(&value));
-        }
-        line
-    }
-}
-
-fn differences(case: &Case, ends: &[End]) -> Vec<String> {
-    let each = case.expect.iter().zip(ends).enumerate();
-    let difference = |(at, (expected, end)): (usize, (&cases::Expectation, &End))| {
-        let different = match end {
-            End::Unreadable(why) => Some(format!("it is no reading: {why}")),
-            End::Judged(batch, reading) => expected.difference(batch, *reading),
-        };
-        different.map(|different| format!("reading {at}: {different}"))
+/// The line of a sample.
+fn describe(end: &End) -> String {
+    let (batch, reading) = match end {
+        End::Unreadable(why) => return format!("no reading: {why}"),
+        End::Judged(batch, reading) => (batch, *reading),
     };
-    each.filter_map(difference).collect()
+    let mut line = match &batch.readings()[reading as usize].verdict {
+        Verdict::Refused(refusal) => return format!("reject   {}", refusal.reason),
+        Verdict::Accepted => "accept  ".to_owned(),
+        Verdict::Suspect => "suspect ".to_owned(),
+    };
+    for (metric, value) in cases::values_of(batch, reading) {
+        let _ = write!(line, " {metric}={}", cases::Shown(&value));
+    }
+    line
 }
 
 fn check_config(config: &str) -> Result<(), Failure> {

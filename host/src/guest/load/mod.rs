@@ -21,7 +21,7 @@ use wasmtime::component::Component;
 
 pub use self::compile::compile_stdin_to_stdout;
 use self::look::look;
-use super::engine::{Runtime, broken};
+use super::engine::Runtime;
 use super::grants::State;
 use super::v1::documents::DocumentValidatorPre;
 use super::v1::objects::ObjectValidatorPre;
@@ -124,7 +124,8 @@ impl Modules {
             let component = self.cache.component(digest).await?.ok_or_else(missing)?;
             self.compile(digest, component).await?
         };
-        self.load(digest, &code)
+        // It was checked when it was uploaded: that it does not load now is not its sender's affair.
+        self.load(digest, &code).map_err(|error| Error::internal(error.to_string()))
     }
 
     /// Looks at a module, compiles it and keeps it.
@@ -134,6 +135,7 @@ impl Modules {
             Some(code) => code,
             None => self.compile(facts.digest, component).await?,
         };
+        // What the engine's own limits refuse is for whoever uploaded it, as what the look refuses.
         self.load(facts.digest, &code)?;
         Ok(facts)
     }
@@ -148,8 +150,9 @@ impl Modules {
     }
 
     fn load(&self, digest: Digest, code: &[u8]) -> Result<Module> {
-        let component = deserialise(self.runtime.engine(), code)?;
-        let module = self.prepare(&component).map_err(|error| unfit(format!("{:#}", error.root_cause())))?;
+        let component = deserialise(self.runtime.engine(), code);
+        let module = component.and_then(|component| self.prepare(&component));
+        let module = module.map_err(|error| unfit(format!("{:#}", error.root_cause())))?;
         let mut loaded = self.loaded.lock();
         loaded.clock += 1;
         let now = loaded.clock;
@@ -228,8 +231,8 @@ fn unfit(reason: impl Into<String>) -> Error {
     unsafe_code,
     reason = "deserialising compiled code trusts where it comes from: the platform database, by digest and engine"
 )]
-fn deserialise(engine: &wasmtime::Engine, code: &[u8]) -> Result<Component> {
+fn deserialise(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<Component> {
     // SAFETY: the bytes were made by `precompile_component` of this very engine kind in a process of our own, and kept in the platform
     // database, which is trusted with everything else as well. wasmtime checks version and settings itself.
-    unsafe { Component::deserialize(engine, code) }.map_err(broken)
+    unsafe { Component::deserialize(engine, code) }
 }
