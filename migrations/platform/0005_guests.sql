@@ -61,7 +61,10 @@ create table validator_activations (
     request_id   text not null,
     at           timestamptz not null default clock_timestamp(),
     -- Of a return that nobody asked for: the rates that led to it.
-    details      jsonb not null default '{}'
+    details       jsonb not null default '{}',
+    -- Of the version, until then: what came later is what it is judged by.
+    calls_before  bigint not null default 0,
+    faults_before bigint not null default 0
 );
 create index validator_activations_of on validator_activations (validator_id, id desc);
 insert into validator_activations (id, tenant, validator_id, version, cause, subject, request_id, at)

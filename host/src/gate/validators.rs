@@ -195,7 +195,8 @@ impl Gate {
         let nothing =
             || Error::conflict("No version ran before the one that runs now; upload one, or activate one by its number.");
         let active = row.active_version.ok_or_else(nothing)?;
-        let previous = self.platform.validator_previous(&permit, id, active).await?.ok_or_else(nothing)?;
+        let term = self.platform.validator_term(&permit, id, active).await?;
+        let previous = term.and_then(|term| term.previous).ok_or_else(nothing)?;
         self.version_for(&permit, id, previous).await?;
         let back = self.platform.validator_activate(&permit, id, previous, Cause::Return, Some(active)).await?;
         back.ok_or_else(|| Error::conflict("Another version was activated at the same moment; look again."))
@@ -279,7 +280,8 @@ impl Gate {
         if row.active_version != Some(version) {
             return Ok(None);
         }
-        let Some(previous) = self.platform.validator_previous(&permit, id, version).await? else { return Ok(None) };
+        let Some(term) = self.platform.validator_term(&permit, id, version).await? else { return Ok(None) };
+        let Some(previous) = term.previous else { return Ok(None) };
         let (Some(new), old) = (
             self.platform.validator_stats_of(&permit, id, version).await?,
             self.platform.validator_stats_of(&permit, id, previous).await?,
@@ -287,9 +289,10 @@ impl Gate {
             return Ok(None);
         };
         let old = old.map_or((0, 0), |old| (old.tally.calls, old.tally.faults));
-        let Some((rate, allowed)) = worse((new.tally.calls, new.tally.faults), old) else { return Ok(None) };
+        let new = (new.tally.calls - term.calls_before, new.tally.faults - term.faults_before);
+        let Some((rate, allowed)) = worse(new, old) else { return Ok(None) };
         let details = json!({
-            "calls": new.tally.calls, "faults": new.tally.faults, "rate": rate, "allowed": allowed,
+            "calls": new.0, "faults": new.1, "rate": rate, "allowed": allowed,
             "previousCalls": old.0, "previousFaults": old.1,
         });
         let back = self.platform.validator_activate(&permit, id, previous, Cause::Faults(details), Some(version)).await?;

@@ -74,6 +74,17 @@ pub struct ActivationRow {
     pub details: Value,
 }
 
+/// What stood when a version began to run.
+#[derive(Clone, Copy, Debug, FromRow)]
+pub struct Term {
+    /// The version that ran before; none for the first.
+    pub previous: Option<i32>,
+    /// Calls of the version until then.
+    pub calls_before: i64,
+    /// Faults of the version until then.
+    pub faults_before: i64,
+}
+
 /// Why a version begins to run.
 #[derive(Clone, Debug)]
 pub enum Cause {
@@ -97,12 +108,15 @@ statements! {
     ACTIVATE = "update validators set active_version = $3, shadow_version = nullif(shadow_version, $3), updated_at = now()
                 where tenant = $1 and id = $2 returning *";
     SHADOW = "update validators set shadow_version = $3, updated_at = now() where tenant = $1 and id = $2 returning *";
-    ACTIVATED = "insert into validator_activations (id, tenant, validator_id, version, previous, cause, subject, request_id, details)
-                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
     HISTORY = "select id, version, previous, cause, subject, at, details from validator_activations
                where tenant = $1 and validator_id = $2 and ($3::uuid is null or id < $3) order by id desc limit $4";
-    PREVIOUS = "select previous from validator_activations where tenant = $1 and validator_id = $2 and version = $3
-                and previous is not null order by id desc limit 1";
+    /// What had happened to the version when it began to run, as a shadow or in an earlier term, is no evidence against it now.
+    ACTIVATED = "insert into validator_activations
+                     (id, tenant, validator_id, version, previous, cause, subject, request_id, details, calls_before, faults_before)
+                 select $1, $2, $3, $4, $5, $6, $7, $8, $9, coalesce(s.calls, 0), coalesce(s.faults, 0)
+                 from (select) one left join validator_stats s on s.validator_id = $3 and s.version = $4";
+    PREVIOUS = "select previous, calls_before, faults_before from validator_activations
+                where tenant = $1 and validator_id = $2 and version = $3 order by id desc limit 1";
     REPLAYED_CLEAN = "select exists (select from validator_replays r join validators v on v.id = r.validator_id
                       where r.tenant = $1 and r.validator_id = $2 and r.version = $3 and r.clean and r.config = v.config)";
 }
@@ -208,17 +222,16 @@ impl Platform {
         Ok(row)
     }
 
-    /// The version that ran before the one that runs now; `None` where there was none.
-    pub async fn validator_previous(&self, permit: &Permit, id: Uuid, version: i32) -> Result<Option<i32>> {
+    /// The last time that a version began to run.
+    pub async fn validator_term(&self, permit: &Permit, id: Uuid, version: i32) -> Result<Option<Term>> {
         let mut transaction = self.begin(permit).await?;
-        let previous: Option<Option<i32>> = sqlx::query_scalar(PREVIOUS)
+        sqlx::query_as(PREVIOUS)
             .bind(permit.tenant().as_str())
             .bind(id)
             .bind(version)
             .fetch_optional(&mut *transaction)
             .await
-            .map_err(failed)?;
-        Ok(previous.flatten())
+            .map_err(failed)
     }
 
     /// Lets a version run beside the active one, or none. `None` where there is no such validator.
