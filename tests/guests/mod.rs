@@ -1,5 +1,6 @@
 //! Modules that fail in every way there is: each costs its own readings, with the words that its author must read.
 
+mod churn;
 mod documents;
 mod grants;
 mod life;
