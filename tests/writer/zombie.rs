@@ -11,7 +11,7 @@ use crate::support::proxy::{Commit, Proxy};
 use crate::support::services;
 
 /// A dead member's session, a rebalance, and a machine with more to do.
-const TAKEN_OVER: Duration = Duration::from_mins(2);
+const TAKEN_OVER: Duration = Duration::from_mins(5);
 
 /// Waits until it has partitions of the group again.
 async fn rejoins(app: &App) {
