@@ -1,5 +1,7 @@
 //! The contract's error shape, wherever a request can go wrong.
 
+use std::time::{Duration, Instant};
+
 use reqwest::Method;
 use serde_json::json;
 
@@ -92,5 +94,32 @@ async fn without_the_readings_database_the_platform_goes_on() {
     app.acme().get("/api/platform/tokens").await.expect(200);
     proxy.mend();
     assert_eq!(app.acme().post(READINGS, &reading).await.expect(201)["data"]["outcome"], "unchanged");
+    app.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_hang_up_leave_no_transaction_open() {
+    let app = App::start().await;
+    let pool = app.databases.platform().await;
+    for round in 0..80 {
+        let hasty = (0..16).map(|number| {
+            let (client, body) = (app.acme(), json!({ "name": format!("hasty-{round}-{number}") }));
+            tokio::spawn(async move {
+                let patience = Duration::from_micros(rand::random_range(0..8_000));
+                let _ = tokio::time::timeout(patience, client.post("/api/platform/tokens", &body)).await;
+            })
+        });
+        futures_util::future::join_all(hasty).await;
+    }
+    let left = "select count(*) from pg_stat_activity where datname = current_database() and state like 'idle in transaction%'";
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let left: i64 = sqlx::query_scalar(left).fetch_one(&pool).await.expect("the database answers");
+        if left == 0 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{left} connections are idle in a transaction");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     app.stop();
 }

@@ -24,6 +24,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{PgPool, Postgres, Transaction};
 use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
 
 use self::memory::Memory;
 use self::quotas::Quotas;
@@ -49,6 +50,7 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Platform {
     pool: PgPool,
+    beginning: TaskTracker,
     rules: Memory<(Tenant, String), Arc<Rules>>,
     /// Steps of chains of documents and objects, by tenant and place.
     chains: Memory<(Tenant, String), Arc<[Step]>>,
@@ -110,6 +112,7 @@ impl Platform {
             .connect_lazy_with(connect);
         Ok(Self {
             pool,
+            beginning: TaskTracker::new(),
             rules: Memory::default(),
             chains: Memory::default(),
             avro: KnownAvro::default(),
@@ -169,12 +172,17 @@ impl Platform {
     }
 
     async fn begin_as(&self, tenant: &str) -> Result<Transaction<'static, Postgres>> {
-        let mut transaction = match self.pool.begin().await {
-            Ok(transaction) => transaction,
-            // A pooled connection may have died with the server; the pool has dropped it, and a second one is new.
-            Err(sqlx::Error::Io(_)) => self.pool.begin().await.map_err(failed)?,
-            Err(error) => return Err(failed(error)),
-        };
+        let pool = self.pool.clone();
+        // A task, since a `begin` that is dropped half way, as when a client hangs up, would go back to the pool inside a transaction
+        // that nobody ends (sqlx 0.9.0, its issue 4393). What the task hands to nobody is rolled back.
+        let begun = self.beginning.spawn(async move {
+            match pool.begin().await {
+                // A pooled connection may have died with the server; the pool has dropped it, and a second one is new.
+                Err(sqlx::Error::Io(_)) => pool.begin().await,
+                begun => begun,
+            }
+        });
+        let mut transaction = begun.await.map_err(Error::internal)?.map_err(failed)?;
         act_as(&mut transaction, tenant).await?;
         Ok(transaction)
     }
