@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand};
 
 use crate::error::Chain;
 use crate::gate::Gate;
-use crate::model::{Caller, Subject, Tenant};
+use crate::model::{Caller, Tenant};
 use crate::settings::{LogFormat, SETTINGS, Settings};
 use crate::{dev, guest, policy, serve};
 
@@ -120,13 +119,7 @@ async fn caller(gate: &Gate, tenant: &str) -> Result<Caller, Failure> {
     if !gate.platform.tenant_exists(&tenant).await? {
         return Err(Failure(format!("there is no tenant `{tenant}`; create it with POST /api/platform/tenants")));
     }
-    Ok(Caller {
-        subject: Subject::service("command-line"),
-        tenant: tenant.clone(),
-        home: tenant,
-        token: None,
-        request_id: Arc::from("command-line"),
-    })
+    Ok(Caller::service("command-line", &tenant, "command-line"))
 }
 
 /// A time on the command line.

@@ -150,7 +150,7 @@ pub const LETTERS_KIB: usize = 4_096;
 pub const LETTERS_TIME: Duration = Duration::from_secs(10);
 /// The first wait between two tries.
 pub const RETRY_WAIT_LEAST: Duration = Duration::from_millis(50);
-/// The longest wait while a tenant's quota is used up before it is looked at again: it may have been raised meanwhile.
+/// The longest wait while a tenant's quota of readings or of its modules' time is used up before it is looked at again: it may have been raised meanwhile.
 pub const QUOTA_WAIT: Duration = Duration::from_millis(500);
 /// The age from which on a reading counts as late: it belongs into a chunk that others have left, and most likely was kept back.
 pub const LATE_AFTER: Duration = Duration::from_hours(24);
@@ -244,8 +244,6 @@ pub const REPLAY_SAMPLES: usize = 100;
 pub const SHADOWS: usize = 4;
 /// Differences of one batch that are kept as samples.
 pub const SHADOW_SAMPLES: usize = 10;
-/// How long a lane waits at most before it asks again whether its tenant's modules may run.
-pub const BUDGET_WAIT: Duration = Duration::from_millis(500);
 /// Calls after which a new version is compared with the one before it, and faults that it must have had at least.
 pub const GUARD_CALLS: i64 = 20;
 /// Faults of a new version below which nobody returns to the one before.

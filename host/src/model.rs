@@ -105,6 +105,19 @@ pub struct Caller {
     pub request_id: Arc<str>,
 }
 
+impl Caller {
+    /// A part of Weir itself, such as `service:writer`, at work for a tenant.
+    pub fn service(name: &str, tenant: &Tenant, request_id: impl Into<Arc<str>>) -> Self {
+        Self {
+            subject: Subject::service(name),
+            tenant: tenant.clone(),
+            home: tenant.clone(),
+            token: None,
+            request_id: request_id.into(),
+        }
+    }
+}
+
 /// What a caller wants to do with a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]

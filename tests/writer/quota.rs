@@ -7,6 +7,7 @@ use serde_json::json;
 use super::{bad, message, register, wait_for};
 use crate::support::app::App;
 use crate::support::broker::Broker;
+use crate::support::guests::{chain, deploy};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_over_the_quota_waits_and_is_stored_in_the_end() {
@@ -43,5 +44,30 @@ async fn what_is_over_the_quota_waits_and_is_stored_in_the_end() {
         .await
         .expect("books");
     assert_eq!(books, ((number - bad(number)).into(), bad(number).into()), "nothing is dropped, nothing is doubled");
+    app.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_whose_modules_have_used_up_their_time_waits_and_is_judged_in_the_end() {
+    let broker = Broker::connect();
+    let topic = broker.topic(1).await;
+    let app = App::builder().with_kafka().set("WEIR_GUEST_TIME_MS", "200").start().await;
+    // A loop takes a batch its 200 ms, of which the tenant has 50 in a second: three seconds are owed.
+    app.administrator().put("/api/platform/tenants/acme", &json!({ "quotas": { "guestCpuMsPerSecond": 50 } })).await.expect(200);
+    register(&app, &topic).await;
+    let loops = deploy(&app.acme(), "fault-loops", &json!({ "name": "loops" })).await;
+    chain(&app.acme(), &topic, &[&loops]).await;
+    let pool = app.databases.readings().await;
+    broker.produce(&topic, 1, (0..1).map(message)).await;
+    wait_for(&pool, 1, Duration::from_mins(1)).await;
+    broker.produce(&topic, 1, (1..2).map(message)).await;
+    app.health(Duration::from_secs(30), "the tenant waits", |said| said["details"]["kafka"]["overQuota"] == json!(["acme"]))
+        .await;
+    wait_for(&pool, 2, Duration::from_mins(1)).await;
+    app.health(Duration::from_secs(30), "it waits no more", |said| said["details"]["kafka"]["overQuota"] == json!([])).await;
+    let reasons: Vec<String> =
+        sqlx::query_scalar("select reason from quarantine order by message_offset").fetch_all(&pool).await.expect("reasons");
+    assert_eq!(reasons.len(), 2, "nothing is dropped: {reasons:?}");
+    assert!(reasons.iter().all(|reason| reason.contains("ran longer than 200 ms")), "judged both times: {reasons:?}");
     app.stop();
 }

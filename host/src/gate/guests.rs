@@ -13,7 +13,7 @@ use crate::guest::passage::Passage;
 use crate::guest::{Judgement, LastValue, LastValues, Lookup, Run, Shadowed};
 use crate::ledger::Origin;
 use crate::limits;
-use crate::model::Tenant;
+use crate::model::{Action, Caller, Resource, Tenant};
 use crate::policy::Permit;
 use crate::rules::Step;
 use crate::timescale::Timescale;
@@ -51,14 +51,9 @@ impl Gate {
             return Ok(batch);
         }
         let tenant = permit.tenant();
-        match origin {
-            Origin::Kafka { .. } => {
-                // Nothing is dropped: the lane waits, and its partitions with it.
-                while let Some(wait) = self.time_left(tenant).await? {
-                    tokio::time::sleep(wait.min(limits::BUDGET_WAIT)).await;
-                }
-            }
-            _ => self.time_allowed(tenant).await?,
+        // The writer asks by itself, and waits.
+        if !matches!(origin, Origin::Kafka { .. }) {
+            self.time_allowed(tenant).await?;
         }
         let run = Run { tenant, lookup: self.lookup(permit, chain), live: true };
         let Judgement { batch, passages, shadowed } = self.guest.run(&run, chain, batch).await?;
@@ -98,6 +93,17 @@ impl Gate {
     pub(in crate::gate) fn passed(&self, permit: &Permit, passages: Vec<Passage>) {
         self.charged(permit, &passages);
         self.records.passed(permit, passages, self.clock.now());
+    }
+
+    /// For the writer: how long to wait before messages of this topic are judged, where modules judge them and have run too long.
+    /// Where that cannot be told, judging them says why.
+    pub async fn guests_wait(&self, caller: &Caller, topic: &str) -> Option<Duration> {
+        let permit = self.authorise(caller, Action::Write, &Resource::topic(topic)).await.ok()?;
+        let rules = self.platform.rules_for(&permit, Some(topic)).await.ok()??;
+        if rules.chain.is_empty() {
+            return None;
+        }
+        self.time_left(&caller.tenant).await.ok()?
     }
 
     /// How long it is until the tenant's modules may run again; `None` where they may now.

@@ -8,7 +8,7 @@ use super::Gate;
 use crate::error::{Chain, Error, Kind, Result};
 use crate::guest::load::signature;
 use crate::limits;
-use crate::model::{Action, Caller, ErrorStrategy, Resource, Subject, Target, check_name};
+use crate::model::{Action, Caller, ErrorStrategy, Resource, Target, check_name};
 use crate::paging::{Listed, PageOf};
 pub use crate::platform::signing::SigningKeyRow;
 pub use crate::platform::validators::record::{NoteRow, ReplayRow, StatsRow};
@@ -256,13 +256,7 @@ impl Gate {
     /// Looks whether a version that failed does so more often than the one before it, and goes back to that if so. It is decided by the
     /// policy as any activation is, for the subject `service:guard`; where that is denied, the log says so.
     pub(in crate::gate) async fn validator_guard(&self, permit: &Permit, id: Uuid, version: i32) {
-        let caller = Caller {
-            subject: Subject::service("guard"),
-            tenant: permit.tenant().clone(),
-            home: permit.tenant().clone(),
-            token: None,
-            request_id: permit.request_id().clone(),
-        };
+        let caller = Caller::service("guard", permit.tenant(), permit.request_id().clone());
         match self.return_if_worse(&caller, id, version).await {
             Ok(None) => {}
             Ok(Some((name, previous))) => {

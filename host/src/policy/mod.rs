@@ -170,13 +170,7 @@ impl Permit {
 impl Permit {
     /// A permit of nobody in particular, for tests of the stores.
     pub(crate) fn stub(tenant: crate::model::Tenant) -> Self {
-        let caller = Caller {
-            subject: Subject::service("test"),
-            tenant: tenant.clone(),
-            home: tenant,
-            token: None,
-            request_id: "test".into(),
-        };
+        let caller = Caller::service("test", &tenant, "test");
         Self { caller, action: Action::Admin, resource: Resource::named("/**"), rule: "".into(), revision: "test".into() }
     }
 }

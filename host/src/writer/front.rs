@@ -20,7 +20,7 @@ use crate::gate::readings::{AdmitError, Judged};
 use crate::kafka::{Message, Run};
 use crate::ledger::{Log, OffsetRange, Origin};
 use crate::limits;
-use crate::model::{Caller, Clock as _, Subject, SystemClock, Tenant};
+use crate::model::{Caller, Clock as _, SystemClock, Tenant};
 use crate::schema::decode::{Decoder, Format};
 
 /// The front of one lane.
@@ -29,6 +29,14 @@ pub(super) struct Front {
     pub(super) shared: Shared,
     pub(super) runs: mpsc::Receiver<Run>,
     pub(super) ready: mpsc::Sender<Ready>,
+}
+
+/// What a tenant may have used up.
+enum Quota<'a> {
+    /// The time of the modules that judge this topic.
+    Guests(&'a str),
+    /// So many readings.
+    Readings(u64),
 }
 
 /// A flush for the back: messages of one topic, and what was made of them.
@@ -110,17 +118,18 @@ impl Front {
         if part.is_empty() {
             return true;
         }
+        self.wait_for(Quota::Guests(&topic)).await;
         let judged = self.shared.judge(&self.name.tenant, &topic, &part, None).await;
         if let Ok(judged) = &judged {
-            self.wait_for_quota(judged).await;
+            self.wait_for(Quota::Readings(judged.readings())).await;
         }
         self.ready.send(Ready { topic, part, judged }).await.is_ok()
     }
 
-    /// Waits until the tenant's quota has room for these readings. What follows waits behind them, in Kafka in the end.
-    async fn wait_for_quota(&self, judged: &Judged) {
+    /// Waits for as long as a quota of the tenant is used up. What follows waits behind, in Kafka in the end.
+    async fn wait_for(&self, quota: Quota<'_>) {
         let mut waited = false;
-        while let Some(wait) = self.shared.gate.readings_wait(&self.name.tenant, judged.readings()).await {
+        while let Some(wait) = self.shared.used_up(&self.name.tenant, &quota).await {
             if !std::mem::replace(&mut waited, true) {
                 self.shared.say(Note::OverQuota(self.name.clone(), true)).await;
             }
@@ -134,6 +143,11 @@ impl Front {
             self.shared.say(Note::OverQuota(self.name.clone(), false)).await;
         }
     }
+}
+
+/// The writer, on behalf of a tenant.
+fn caller(tenant: &Tenant) -> Caller {
+    Caller::service("writer", tenant, Uuid::now_v7().to_string())
 }
 
 impl Gathered {
@@ -159,6 +173,13 @@ impl Gathered {
 }
 
 impl Shared {
+    async fn used_up(&self, tenant: &Tenant, quota: &Quota<'_>) -> Option<Duration> {
+        match quota {
+            Quota::Guests(topic) => self.gate.guests_wait(&caller(tenant), topic).await,
+            Quota::Readings(readings) => self.gate.readings_wait(tenant, *readings).await,
+        }
+    }
+
     /// Decodes a part, judges it and makes it ready for the store; with `aside`, all of it is refused for that reason.
     pub(super) async fn judge(
         &self,
@@ -167,13 +188,7 @@ impl Shared {
         part: &Part,
         aside: Option<&Refusal>,
     ) -> Result<Judged, AdmitError> {
-        let caller = Caller {
-            subject: Subject::service("writer"),
-            tenant: tenant.clone(),
-            home: tenant.clone(),
-            token: None,
-            request_id: Uuid::now_v7().to_string().into(),
-        };
+        let caller = caller(tenant);
         // Its own offsets are all that is certain yet; where the partitions stand is asked when it is stored.
         let ranges = part.spans().into_iter().map(|span| OffsetRange {
             partition: span.partition.number,

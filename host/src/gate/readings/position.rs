@@ -5,16 +5,10 @@ use uuid::Uuid;
 use crate::error::Result;
 use crate::gate::Gate;
 use crate::ledger::{Log, OffsetRange};
-use crate::model::{Action, Caller, Resource, Subject, Tenant};
+use crate::model::{Action, Caller, Resource, Tenant};
 
 fn writer(tenant: &Tenant) -> Caller {
-    Caller {
-        subject: Subject::service("writer"),
-        tenant: tenant.clone(),
-        home: tenant.clone(),
-        token: None,
-        request_id: Uuid::now_v7().to_string().into(),
-    }
+    Caller::service("writer", tenant, Uuid::now_v7().to_string())
 }
 
 impl Gate {
