@@ -185,6 +185,12 @@ pub const OBJECT_CHAIN_LENGTH: usize = 4;
 pub const GUEST_PROBLEMS: usize = 20;
 /// Last values that one call may ask for: those of a full batch's series.
 pub const GUEST_LOOKUPS: usize = 10_000;
+/// Questions in which it may ask for them; each is a statement.
+pub const GUEST_QUESTIONS: usize = 1_000;
+/// Bytes of text in the answer to one question: the rest of an instance's memory is for other things.
+pub const GUEST_LOOKUP_BYTES: usize = 4 << 20;
+/// Questions that the database is asked at once for guests, a quarter of them for one tenant: connections are for requests first.
+pub const LOOKUPS_AT_ONCE: usize = 8;
 /// Frames of a guest's backtrace that are kept.
 pub const GUEST_BACKTRACE_FRAMES: usize = 20;
 /// Log lines that one call may leave.
@@ -193,10 +199,26 @@ pub const GUEST_LOG_LINES: usize = 100;
 pub const GUEST_LOG_BYTES: usize = 16 << 10;
 /// Length of a reason that a guest gives, in bytes; the rest is cut.
 pub const GUEST_REASON_BYTES: usize = 1_024;
-/// Bytes that a guest's answer may take on the host, a call: a little above what a full batch of refusals needs.
+/// Bytes that a guest's answer may take on the host, a call, however much it was shown: a little above what a full batch of refusals
+/// needs.
 pub const GUEST_OUTPUT_BYTES: usize = 8 << 20;
-/// Rows that a guest may derive from one batch, as a multiple of the batch's own rows.
+/// The same for an answer about next to nothing: one row may get a text, and four derived ones with 64 KiB of text each.
+pub const GUEST_OUTPUT_LEAST_BYTES: usize = 512 << 10;
+/// What each row that is shown adds to it: a refusal with its reason, or a text, a unit and derived rows of the usual size.
+pub const GUEST_OUTPUT_ROW_BYTES: usize = 1 << 10;
+/// Bytes that an answer about a document may take: JSON such as `[{"":0},…]` takes ninety times as much in memory.
+pub const GUEST_DOCUMENT_BYTES: usize = 512 << 10;
+/// The same for an answer about a small document; what is sent adds four times its own size.
+pub const GUEST_DOCUMENT_LEAST_BYTES: usize = 64 << 10;
+/// Rows that guests may derive from one batch, the whole chain together, as a multiple of the rows that came in.
 pub const GUEST_DERIVED_FACTOR: usize = 4;
+/// Bytes of texts, names and reasons that a chain may add to one batch: a full batch of the longest reasons is 10 MiB.
+pub const GUEST_BATCH_BYTES: usize = 16 << 20;
+/// Resources (streams, pollables) of WASI and of its own that an instance may have open. There is nothing behind them but memory of the
+/// host; toolchains open a few when they start.
+pub const GUEST_RESOURCES: usize = 1_000;
+/// Bytes of WASI's randomness, all of them zero, that a guest may take at once: a seed is 16.
+pub const GUEST_RANDOM_BYTES: u64 = 64 << 10;
 /// How long `weir validator push` waits for an answer: an upload of 32 MiB over a slow line, and its compilation.
 pub const PUSH_TIME: Duration = Duration::from_mins(5);
 /// Cases that a module carries. Each is a call of the guest when it is uploaded, and an upload must answer within its time.
@@ -218,6 +240,8 @@ pub const COMPILE_MEMORY_BYTES: u64 = 2 << 30;
 pub const BREAKER_FAULTS: u32 = 5;
 /// How long an open breaker stays open before one batch is tried again.
 pub const BREAKER_REST: Duration = Duration::from_secs(10);
+/// Versions whose faults in a row are remembered, about 200 bytes each; beyond it, those that do not rest are forgotten.
+pub const BREAKERS_KEPT: usize = 10_000;
 /// Modules that are compiled at once, each with the memory below.
 pub const COMPILING: usize = 2;
 /// Compiled code of one module, in bytes; about ten times its bytes at the worst.

@@ -130,6 +130,7 @@ pub async fn gate(settings: &Settings) -> Result<Gate, Failure> {
         guest_budget: crate::budget::Budget::default(),
         records: Arc::default(),
         shadows: crate::gate::guests::Shadows::default(),
+        lookups: crate::turns::Turns::new(limits::LOOKUPS_AT_ONCE),
         schemas: Arc::new(Schemas::default()),
         vitals,
         clock: Arc::new(SystemClock),

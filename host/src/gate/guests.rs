@@ -17,17 +17,23 @@ use crate::model::Tenant;
 use crate::policy::Permit;
 use crate::rules::Step;
 use crate::timescale::Timescale;
+use crate::turns::Turns;
 
 /// The last values of the permit's tenant. That a module sees them was decided when `lookup` was granted to its validator.
 struct TenantsOwn {
     timescale: Arc<Timescale>,
     permit: Permit,
+    turns: Turns,
 }
 
 impl LastValues for TenantsOwn {
     fn latest<'a>(&'a self, of: &'a [(String, String)]) -> BoxFuture<'a, Result<Vec<Option<LastValue>>>> {
         Box::pin(async move {
-            let found = self.timescale.last_values(&self.permit, of).await?;
+            let _turn = self.turns.take(self.permit.tenant()).await?;
+            let found = self.timescale.last_values(&self.permit, of, limits::GUEST_LOOKUP_BYTES).await?.ok_or_else(|| {
+                let most = limits::GUEST_LOOKUP_BYTES >> 20;
+                Error::new(Kind::Refused, format!("The last values that were asked for have more than {most} MiB of text."))
+            })?;
             Ok(found.into_iter().map(|last| last.map(|(time, value, unit)| LastValue { time, value, unit })).collect())
         })
     }
@@ -35,7 +41,10 @@ impl LastValues for TenantsOwn {
 
 impl Gate {
     fn lookup(&self, permit: &Permit, chain: &[Step]) -> Lookup {
-        let own = || Arc::new(TenantsOwn { timescale: Arc::clone(&self.timescale), permit: permit.clone() }) as _;
+        let own = || {
+            let (timescale, turns) = (Arc::clone(&self.timescale), self.lookups.clone());
+            Arc::new(TenantsOwn { timescale, permit: permit.clone(), turns }) as _
+        };
         chain.iter().any(|step| step.lookup).then(own)
     }
 

@@ -33,6 +33,7 @@ use crate::policy::{Permit, Policy};
 use crate::registry::Registry;
 use crate::schema::Schemas;
 use crate::timescale::Timescale;
+use crate::turns::Turns;
 use crate::vitals::Vitals;
 
 /// Everything that a gate may use.
@@ -58,6 +59,8 @@ pub struct Gate {
     pub records: Arc<records::Records>,
     /// Versions of modules that run in the shadow of others.
     pub shadows: guests::Shadows,
+    /// Turns at asking the database of readings for modules.
+    pub lookups: Turns,
     /// Compiled JSON Schemas.
     pub schemas: Arc<Schemas>,
     /// Where things are counted and reported.

@@ -92,8 +92,10 @@ impl Engine {
         let call = move || {
             let _turn = turn;
             let started = Instant::now();
-            let called = runtime
-                .call_once(&step_of_call, lookup, async |store| v1::documents::call(store, &module, &document_of_call).await);
+            let shown = v1::documents::shown(&document_of_call);
+            let most = v1::documents::answer_bytes(&shown);
+            let called =
+                runtime.call_once(&step_of_call, lookup, most, async |store| v1::documents::call(store, &module, &shown).await);
             (called, started.elapsed())
         };
         let (called, took) = tokio::task::spawn_blocking(call).await.map_err(Error::internal)?;

@@ -117,10 +117,37 @@ impl Engine {
     }
 }
 
-/// A guest's reason, cut to its bound.
-fn cut(reason: &str) -> String {
-    match reason.char_indices().find(|(at, c)| at + c.len_utf8() > limits::GUEST_REASON_BYTES) {
-        Some((end, _)) => format!("{}…", &reason[..end]),
-        None => reason.to_owned(),
+/// What a guest says, in a form that logs, answers and databases can take: cut to its bound, and what is not seen is written out.
+fn cut(said: &str) -> String {
+    let mut kept = String::new();
+    for c in said.chars() {
+        let before = kept.len();
+        push_visible(&mut kept, c);
+        if kept.len() > limits::GUEST_REASON_BYTES {
+            kept.truncate(before);
+            kept.push('…');
+            break;
+        }
+    }
+    kept
+}
+
+/// Characters that move the cursor, end a line, turn the direction of writing or that PostgreSQL does not take become `\n` or `\u{…}`.
+fn push_visible(text: &mut String, c: char) {
+    let unseen = matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    if c.is_control() || unseen { text.extend(c.escape_default()) } else { text.push(c) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_guest_says_is_cut_and_shows_all_that_is_in_it() {
+        assert_eq!(cut("above 85 °C"), "above 85 °C");
+        assert_eq!(cut("a\0b\r\n\x1b[31mred\u{202e}"), r"a\u{0}b\r\n\u{1b}[31mred\u{202e}");
+        let long = cut(&"ä".repeat(1 << 20));
+        assert!(long.ends_with("ä…") && long.len() <= limits::GUEST_REASON_BYTES + 3);
+        assert!(cut(&"\0".repeat(1 << 20)).len() <= limits::GUEST_REASON_BYTES + 3);
     }
 }

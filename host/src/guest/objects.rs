@@ -71,9 +71,8 @@ pub struct Inspection {
 struct Chain {
     runtime: Arc<Runtime>,
     links: Vec<Link>,
-    /// What reached the chain, and what left it, in bytes.
+    /// What reached the chain, in bytes.
     taken: u64,
-    given: u64,
     media_type: Option<String>,
     _turn: Turn,
 }
@@ -86,6 +85,8 @@ struct Link {
     /// None where it could not be made, which ends the object.
     instance: Option<ObjectValidator>,
     looking: bool,
+    /// What it passed on, in bytes.
+    given: u64,
     /// What it passed on is not what it was shown.
     changed: bool,
     passage: Passage,
@@ -146,7 +147,7 @@ impl Engine {
         let turn = self.inspections.take(run.tenant).await?;
         let runtime = Arc::clone(&self.runtime);
         let begun = tokio::task::spawn_blocking(move || {
-            let mut chain = Chain { runtime, links: Vec::new(), taken: 0, given: 0, media_type: None, _turn: turn };
+            let mut chain = Chain { runtime, links: Vec::new(), taken: 0, media_type: None, _turn: turn };
             let begun = modules.into_iter().try_for_each(|(step, module)| chain.begin(step, &module, &facts));
             (chain, begun)
         });
@@ -219,10 +220,10 @@ impl Chain {
     fn begin(&mut self, step: Step, module: &v1::ObjectValidatorPre<State>, facts: &ObjectFacts) -> Result<()> {
         let (bounds, store) = (self.runtime.bounds(&step), self.runtime.store(&step, None));
         let passage = Passage::of(&step);
-        self.links.push(Link { step, bounds, store, instance: None, looking: false, changed: false, passage });
+        self.links.push(Link { step, bounds, store, instance: None, looking: false, given: 0, changed: false, passage });
         let Some(link) = self.links.last_mut() else { return Ok(()) };
         let started = Instant::now();
-        let begun = engine::call(bounds, &mut link.store, async |store| {
+        let begun = engine::call(bounds, limits::GUEST_OUTPUT_LEAST_BYTES, &mut link.store, async |store| {
             let instance = v1::instance(&mut *store, module).await?;
             let beginning = v1::begin(store, &instance, facts).await?;
             Ok(beginning.map(|beginning| (instance, beginning)))
@@ -244,25 +245,28 @@ impl Chain {
         if from == 0 {
             self.taken += bytes.len() as u64;
         }
+        let most = self.most();
         let mut pieces = vec![bytes];
         for link in &mut self.links[from..] {
             let mut passed = Vec::with_capacity(pieces.len());
             for piece in pieces {
-                link.show(piece, &mut passed)?;
+                link.show(piece, &mut passed, most)?;
             }
             pieces = passed;
         }
         pieces.retain(|piece| !piece.is_empty());
-        self.given += pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
-        if let Some(last) = self.links.last_mut().filter(|_| self.given > self.taken + limits::GUEST_GROWTH_BYTES) {
-            let most = limits::GUEST_GROWTH_BYTES >> 20;
-            return Err(last.fails(&Fault::Answer(format!("it made the object more than {most} MiB larger"))));
-        }
         Ok(pieces)
+    }
+
+    /// How much each link may have passed on by now. It is counted link by link: what one makes of a piece, the next is shown, and each
+    /// might make a hundred times as much of it.
+    fn most(&self) -> u64 {
+        self.taken + limits::GUEST_GROWTH_BYTES
     }
 
     fn finish(&mut self, bytes: Bytes) -> Result<Vec<Bytes>> {
         let mut pieces = self.feed(0, bytes)?;
+        let most = self.most();
         for at in 0..self.links.len() {
             let link = &mut self.links[at];
             if !link.looking {
@@ -272,6 +276,7 @@ impl Chain {
                 Ending::Reject(reason) => return Err(link.rejects(reason)),
                 Ending::Store { append, media_type } => {
                     link.changed |= !append.is_empty() || media_type.is_some();
+                    link.gives(append.len(), most)?;
                     self.media_type = media_type.or(self.media_type.take());
                     pieces.extend(self.feed(at + 1, append)?);
                 }
@@ -282,27 +287,40 @@ impl Chain {
 }
 
 impl Link {
-    fn show(&mut self, mut bytes: Bytes, passed: &mut Vec<Bytes>) -> Result<()> {
+    fn show(&mut self, mut bytes: Bytes, passed: &mut Vec<Bytes>, most: u64) -> Result<()> {
         while !bytes.is_empty() {
             if !self.looking {
+                self.gives(bytes.len(), most)?;
                 passed.push(bytes);
                 return Ok(());
             }
             let shown = bytes.split_to(bytes.len().min(limits::GUEST_CHUNK_BYTES));
-            match self.call(async |store, instance| v1::chunk(store, instance, &shown).await)? {
-                Piece::Keep => passed.push(shown),
+            let piece = match self.call(async |store, instance| v1::chunk(store, instance, &shown).await)? {
+                Piece::Keep => shown,
                 Piece::Replace(other) => {
                     self.changed = true;
-                    passed.push(other);
+                    other
                 }
                 Piece::Pass => {
                     self.looking = false;
-                    passed.push(shown);
+                    shown
                 }
                 Piece::Reject(reason) => return Err(self.rejects(reason)),
-            }
+            };
+            self.gives(piece.len(), most)?;
+            passed.push(piece);
         }
         Ok(())
+    }
+
+    /// Counts what it passes on.
+    fn gives(&mut self, bytes: usize, most: u64) -> Result<()> {
+        self.given += bytes as u64;
+        if self.given <= most {
+            return Ok(());
+        }
+        let growth = limits::GUEST_GROWTH_BYTES >> 20;
+        Err(self.fails(&Fault::Answer(format!("it made the object more than {growth} MiB larger"))))
     }
 
     fn call<T>(
@@ -311,7 +329,8 @@ impl Link {
     ) -> Result<T> {
         let started = Instant::now();
         let Some(instance) = &self.instance else { return Err(Error::internal("an object goes on without an instance")) };
-        let result = engine::call(self.bounds, &mut self.store, async |store| call(store, instance).await);
+        let result =
+            engine::call(self.bounds, limits::GUEST_OUTPUT_BYTES, &mut self.store, async |store| call(store, instance).await);
         self.passage.calls += 1;
         self.passage.took += started.elapsed();
         let result = match result {

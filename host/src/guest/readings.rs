@@ -38,6 +38,7 @@ impl Engine {
     pub async fn run(&self, run: &Run<'_>, chain: &[Step], mut batch: Batch) -> Result<Judgement> {
         let mut passages = Vec::with_capacity(chain.len());
         let mut shadowed = Vec::new();
+        let mut room = v1::readings::Room::of(&batch);
         for step in chain {
             let standing = standing_rows(&batch);
             if standing.is_empty() {
@@ -45,7 +46,7 @@ impl Engine {
             }
             let before = step.shadow.filter(|_| run.live).map(|shadow| (shadow, batch.clone()));
             let passage;
-            (batch, passage) = self.step(run, step, batch, standing).await?;
+            (batch, passage) = self.step(run, step, batch, standing, &mut room).await?;
             passages.push(passage);
             if let Some(((version, digest), before)) = before {
                 let step = Step { version, digest, shadow: None, ..step.clone() };
@@ -55,7 +56,14 @@ impl Engine {
         Ok(Judgement { batch, passages, shadowed })
     }
 
-    async fn step(&self, run: &Run<'_>, step: &Step, mut batch: Batch, rows: Vec<u32>) -> Result<(Batch, Passage)> {
+    async fn step(
+        &self,
+        run: &Run<'_>,
+        step: &Step,
+        mut batch: Batch,
+        rows: Vec<u32>,
+        room: &mut v1::readings::Room,
+    ) -> Result<(Batch, Passage)> {
         let module = self.modules.readings(step.digest).await?;
         let mut passage = Passage::of(step);
         if run.live
@@ -84,8 +92,9 @@ impl Engine {
                 let _turn = turn;
                 let started = Instant::now();
                 let shown = v1::readings::shown(batch.columns(), &part);
-                let called =
-                    runtime.call_once(&step_of_call, lookup, async |store| v1::readings::call(store, &module, &shown).await);
+                let most = v1::readings::answer_bytes(&shown);
+                let called = runtime
+                    .call_once(&step_of_call, lookup, most, async |store| v1::readings::call(store, &module, &shown).await);
                 (batch, part, called, started.elapsed())
             };
             let (called, took, part): (Called<v1::readings::Answer>, _, _);
@@ -93,7 +102,7 @@ impl Engine {
             self.vitals.guest_seconds.observe(took.as_secs_f64());
             judging.passage.note(took, called.peak_memory_bytes, called.log);
             let applied = match called.result {
-                Ok(answer) => answer.apply(&mut batch, step, &part).map_err(Fault::Answer),
+                Ok(answer) => answer.apply(&mut batch, step, &part, room).map_err(Fault::Answer),
                 Err(fault) => Err(fault),
             };
             let fault = match applied {

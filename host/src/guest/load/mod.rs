@@ -21,6 +21,7 @@ use wasmtime::component::Component;
 
 pub use self::compile::compile_stdin_to_stdout;
 use self::look::look;
+use super::cut;
 use super::engine::Runtime;
 use super::grants::State;
 use super::v1::documents::DocumentValidatorPre;
@@ -222,7 +223,8 @@ fn misplaced(digest: Digest) -> Error {
 }
 
 fn unfit(reason: impl Into<String>) -> Error {
-    let reason = reason.into();
+    // Names in it are the module's own.
+    let reason = cut(&reason.into());
     Error::new(Kind::Refused, format!("The module cannot be used: {reason}.")).at("module", reason)
 }
 
