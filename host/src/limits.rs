@@ -242,7 +242,7 @@ pub const BREAKER_FAULTS: u32 = 5;
 pub const BREAKER_REST: Duration = Duration::from_secs(10);
 /// Versions whose faults in a row are remembered, about 200 bytes each; beyond it, those that do not rest are forgotten.
 pub const BREAKERS_KEPT: usize = 10_000;
-/// Modules that are compiled at once, each with the memory below.
+/// Modules that are compiled at once, each with the memory above; one at a time for a tenant.
 pub const COMPILING: usize = 2;
 /// Compiled code of one module, in bytes; about ten times its bytes at the worst.
 pub const COMPILED_BYTES: u64 = 256 << 20;
@@ -290,8 +290,10 @@ pub const NOTES_WAITING: usize = 100;
 pub const RECORDS_WAITING: usize = 10_000;
 /// How often what modules did is written down.
 pub const RECORD_EVERY: Duration = Duration::from_secs(2);
-/// Compiled modules that are kept in memory, all tenants together.
+/// Compiled modules that are kept in memory, all tenants together. Where there are more, the tenant with the most of them loses one.
 pub const MODULES_CACHED: usize = 256;
+/// Their code, in bytes: a Rust guest has 200 kB, one of Python 60 MB.
+pub const MODULES_CACHED_BYTES: usize = 512 << 20;
 
 // ── Schemas and policies ────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -128,7 +128,7 @@ impl Gate {
         let permit = self.authorise(caller, Action::Admin, &one(id)).await?;
         let row = self.platform.validator_get(&permit, id).await?.ok_or_else(|| no_validator(id))?;
         let signed_by = self.check_signature(&permit, &component, signature).await?;
-        let facts = self.guest.inspect(component.clone()).await?;
+        let facts = self.guest.inspect(permit.tenant(), component.clone()).await?;
         if facts.target.as_str() != row.target {
             let sentence = format!("This validator checks {}, and the module is a `{}`.", row.target, facts.world);
             return Err(Error::new(Kind::Refused, sentence).at("module", "of another world"));

@@ -77,7 +77,7 @@ impl Engine {
     }
 
     async fn document_step(&self, run: &Run<'_>, step: &Step, document: &Document) -> Result<(Result<Said, String>, Passage)> {
-        let module = self.modules.documents(step.digest).await?;
+        let module = self.modules.documents(run.tenant, step.digest).await?;
         let mut passage = Passage::of(step);
         if run.live
             && let Some(last) = self.breakers.open(step, Instant::now())

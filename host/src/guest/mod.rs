@@ -94,8 +94,8 @@ impl Engine {
     }
 
     /// Checks a module, compiles it and keeps it. What does not fit is refused with the reason, for whoever uploaded it.
-    pub async fn inspect(&self, component: Bytes) -> Result<ModuleFacts> {
-        self.modules.inspect(component).await
+    pub async fn inspect(&self, tenant: &Tenant, component: Bytes) -> Result<ModuleFacts> {
+        self.modules.inspect(tenant, component).await
     }
 
     /// Remembers what a validator did with live traffic.

@@ -142,7 +142,7 @@ impl Engine {
                 self.learn(run, &passage);
                 return Err(Refused { error: unjudged(step, &Self::rests(step, &last)), passages: vec![passage] });
             }
-            modules.push((step.clone(), self.modules.objects(step.digest).await?));
+            modules.push((step.clone(), self.modules.objects(run.tenant, step.digest).await?));
         }
         let turn = self.inspections.take(run.tenant).await?;
         let runtime = Arc::clone(&self.runtime);

@@ -64,7 +64,7 @@ impl Engine {
         rows: Vec<u32>,
         room: &mut v1::readings::Room,
     ) -> Result<(Batch, Passage)> {
-        let module = self.modules.readings(step.digest).await?;
+        let module = self.modules.readings(run.tenant, step.digest).await?;
         let mut passage = Passage::of(step);
         if run.live
             && let Some(last) = self.breakers.open(step, Instant::now())

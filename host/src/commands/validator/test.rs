@@ -105,8 +105,9 @@ impl LastValues for NothingStored {
 impl Bench {
     async fn new(component: Bytes) -> Result<Self, Failure> {
         let engine = Engine::new(Options::default(), Arc::new(Kept::default()), Arc::new(Vitals::new()))?;
-        let facts = engine.inspect(component).await?;
-        Ok(Self { engine, facts, tenant: Tenant::parse("test")? })
+        let tenant = Tenant::parse("test")?;
+        let facts = engine.inspect(&tenant, component).await?;
+        Ok(Self { engine, facts, tenant })
     }
 
     /// Shows readings to the module as one request would.

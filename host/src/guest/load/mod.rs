@@ -6,9 +6,9 @@
 
 mod compile;
 mod look;
+mod shelf;
 pub mod signature;
 
-use std::collections::HashMap;
 use std::hash::{Hash as _, Hasher as _};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,11 +16,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
 use wasmtime::component::Component;
 
 pub use self::compile::compile_stdin_to_stdout;
 use self::look::look;
+use self::shelf::Shelf;
 use super::cut;
 use super::engine::Runtime;
 use super::grants::State;
@@ -29,8 +29,9 @@ use super::v1::objects::ObjectValidatorPre;
 use super::v1::readings::ReadingValidatorPre;
 use crate::error::{Error, Kind, Result};
 use crate::limits;
-use crate::model::{Grant, Target};
+use crate::model::{Grant, Target, Tenant};
 use crate::rules::Digest;
+use crate::turns::Turns;
 
 /// Where modules and their compiled code are kept. It is trusted: what it hands out as compiled code is run as it is.
 pub trait CodeCache: Send + Sync {
@@ -67,8 +68,8 @@ pub(super) struct Modules {
     cache: Arc<dyn CodeCache>,
     compiler: PathBuf,
     engine: String,
-    loaded: Mutex<Loaded>,
-    compiling: Semaphore,
+    loaded: Mutex<Shelf<Module>>,
+    compiling: Turns,
 }
 
 /// A compiled module, ready to be instantiated.
@@ -77,13 +78,6 @@ enum Module {
     Readings(ReadingValidatorPre<State>),
     Documents(DocumentValidatorPre<State>),
     Objects(ObjectValidatorPre<State>),
-}
-
-/// What is in memory; `clock` counts its uses, so that the longest unused can go.
-#[derive(Default)]
-struct Loaded {
-    modules: HashMap<Digest, (Module, u64)>,
-    clock: u64,
 }
 
 impl std::fmt::Debug for Modules {
@@ -96,26 +90,28 @@ impl Modules {
     pub(super) fn new(runtime: Arc<Runtime>, cache: Arc<dyn CodeCache>, compiler: Option<PathBuf>) -> Result<Self> {
         let compiler = compiler.map_or_else(std::env::current_exe, Ok).map_err(Error::internal)?;
         let engine = kind(runtime.engine());
-        Ok(Self { runtime, cache, compiler, engine, loaded: Mutex::default(), compiling: Semaphore::new(limits::COMPILING) })
+        let loaded = Mutex::new(Shelf::new(limits::MODULES_CACHED, limits::MODULES_CACHED_BYTES));
+        Ok(Self { runtime, cache, compiler, engine, loaded, compiling: Turns::new(limits::COMPILING) })
     }
 
     /// A module that judges readings.
-    pub(super) async fn readings(&self, digest: Digest) -> Result<ReadingValidatorPre<State>> {
-        if let Module::Readings(module) = self.get(digest).await? { Ok(module) } else { Err(misplaced(digest)) }
+    pub(super) async fn readings(&self, tenant: &Tenant, digest: Digest) -> Result<ReadingValidatorPre<State>> {
+        if let Module::Readings(module) = self.get(tenant, digest).await? { Ok(module) } else { Err(misplaced(digest)) }
     }
 
     /// A module that judges documents.
-    pub(super) async fn documents(&self, digest: Digest) -> Result<DocumentValidatorPre<State>> {
-        if let Module::Documents(module) = self.get(digest).await? { Ok(module) } else { Err(misplaced(digest)) }
+    pub(super) async fn documents(&self, tenant: &Tenant, digest: Digest) -> Result<DocumentValidatorPre<State>> {
+        if let Module::Documents(module) = self.get(tenant, digest).await? { Ok(module) } else { Err(misplaced(digest)) }
     }
 
     /// A module that judges objects.
-    pub(super) async fn objects(&self, digest: Digest) -> Result<ObjectValidatorPre<State>> {
-        if let Module::Objects(module) = self.get(digest).await? { Ok(module) } else { Err(misplaced(digest)) }
+    pub(super) async fn objects(&self, tenant: &Tenant, digest: Digest) -> Result<ObjectValidatorPre<State>> {
+        if let Module::Objects(module) = self.get(tenant, digest).await? { Ok(module) } else { Err(misplaced(digest)) }
     }
 
-    async fn get(&self, digest: Digest) -> Result<Module> {
-        if let Some(module) = self.in_memory(digest) {
+    async fn get(&self, tenant: &Tenant, digest: Digest) -> Result<Module> {
+        let kept = self.loaded.lock().get(digest);
+        if let Some(module) = kept {
             return Ok(module);
         }
         let code = if let Some(code) = self.cache.fetch(digest, &self.engine).await? {
@@ -123,46 +119,29 @@ impl Modules {
         } else {
             let missing = || Error::internal(format!("module {digest} is in a chain but its bytes are not kept"));
             let component = self.cache.component(digest).await?.ok_or_else(missing)?;
-            self.compile(digest, component).await?
+            self.compile(tenant, digest, component).await?
         };
         // It was checked when it was uploaded: that it does not load now is not its sender's affair.
-        self.load(digest, &code).map_err(|error| Error::internal(error.to_string()))
+        self.load(tenant, digest, &code).map_err(|error| Error::internal(error.to_string()))
     }
 
     /// Looks at a module, compiles it and keeps it.
-    pub(super) async fn inspect(&self, component: Bytes) -> Result<ModuleFacts> {
+    pub(super) async fn inspect(&self, tenant: &Tenant, component: Bytes) -> Result<ModuleFacts> {
         let facts = look(&component)?;
         let code = match self.cache.fetch(facts.digest, &self.engine).await? {
             Some(code) => code,
-            None => self.compile(facts.digest, component).await?,
+            None => self.compile(tenant, facts.digest, component).await?,
         };
         // What the engine's own limits refuse is for whoever uploaded it, as what the look refuses.
-        self.load(facts.digest, &code)?;
+        self.load(tenant, facts.digest, &code)?;
         Ok(facts)
     }
 
-    fn in_memory(&self, digest: Digest) -> Option<Module> {
-        let mut loaded = self.loaded.lock();
-        loaded.clock += 1;
-        let now = loaded.clock;
-        let (module, used) = loaded.modules.get_mut(&digest)?;
-        *used = now;
-        Some(module.clone())
-    }
-
-    fn load(&self, digest: Digest, code: &[u8]) -> Result<Module> {
+    fn load(&self, tenant: &Tenant, digest: Digest, code: &[u8]) -> Result<Module> {
         let component = deserialise(self.runtime.engine(), code);
         let module = component.and_then(|component| self.prepare(&component));
         let module = module.map_err(|error| unfit(format!("{:#}", error.root_cause())))?;
-        let mut loaded = self.loaded.lock();
-        loaded.clock += 1;
-        let now = loaded.clock;
-        if loaded.modules.len() >= limits::MODULES_CACHED
-            && let Some(oldest) = loaded.modules.iter().min_by_key(|(_, (_, used))| *used).map(|(digest, _)| *digest)
-        {
-            loaded.modules.remove(&oldest);
-        }
-        loaded.modules.insert(digest, (module.clone(), now));
+        self.loaded.lock().put(tenant, digest, module.clone(), code.len());
         Ok(module)
     }
 
@@ -179,9 +158,10 @@ impl Modules {
         ReadingValidatorPre::new(module).map(Module::Readings)
     }
 
-    /// Compiles in a child and keeps the result. Few at once: each may take all the memory that one is allowed.
-    async fn compile(&self, digest: Digest, component: Bytes) -> Result<Bytes> {
-        let _turn = self.compiling.acquire().await.map_err(Error::internal)?;
+    /// Compiles in a child and keeps the result. Few at once, since each may take all the memory that one is allowed, and one at a time for
+    /// a tenant.
+    async fn compile(&self, tenant: &Tenant, digest: Digest, component: Bytes) -> Result<Bytes> {
+        let _turn = self.compiling.take(tenant).await?;
         if let Some(code) = self.cache.fetch(digest, &self.engine).await? {
             return Ok(code);
         }
