@@ -169,8 +169,10 @@ pub const GUEST_TICK: Duration = Duration::from_millis(10);
 pub const GUEST_MEMORY_BYTES: usize = 64 << 20;
 /// Elements of all tables of one instance together.
 pub const GUEST_TABLE_ELEMENTS: usize = 20_000;
-/// Instances of all tenants that run at once, and slots of the pooling allocator.
-pub const GUEST_INSTANCES: u32 = 32;
+/// Instances of all tenants that run at once, each on a thread of its own: four for one tenant, as many as it has lanes.
+pub const GUEST_INSTANCES: u32 = 16;
+/// How far guests' threads stand behind the gateway's own in line for a core (as `nice` counts): a third of their share.
+pub const GUEST_NICE: i32 = 5;
 /// Objects of all tenants that modules look at at once: each has an instance for as long as its bytes come.
 pub const GUEST_INSPECTIONS: u32 = 16;
 /// Bytes of an object that a module is shown at a time, as the interface promises.

@@ -127,7 +127,7 @@ pub async fn gate(settings: &Settings) -> Result<Gate, Failure> {
         registry: registry(settings)?,
         guest: Arc::new(guest),
         budget: crate::budget::Budget::default(),
-        guest_budget: crate::budget::Budget::default(),
+        guest_budget: Arc::default(),
         records: Arc::default(),
         shadows: crate::gate::guests::Shadows::default(),
         lookups: crate::turns::Turns::new(limits::LOOKUPS_AT_ONCE),

@@ -90,7 +90,7 @@ settings! {
     "writer.late_after_s" "WEIR_WRITER_LATE_AFTER_S" Some("86400"), "Age in seconds from which on a reading counts as late. Partitions whose readings are mostly late are stored beside the others, over a connection of their own.";
     "guest.time_ms" "WEIR_GUEST_TIME_MS" Some("1000"), "Time of one call of a module.";
     "guest.memory_bytes" "WEIR_GUEST_MEMORY_BYTES" Some("67108864"), "Memory of one instance of a module.";
-    "guest.instances" "WEIR_GUEST_INSTANCES" Some("32"), "Instances that run at once, all tenants together.";
+    "guest.instances" "WEIR_GUEST_INSTANCES" Some("16"), "Instances that run at once, each on a thread of its own, all tenants together; a quarter of them for one tenant.";
     "guest.inspections" "WEIR_GUEST_INSPECTIONS" Some("16"), "Objects that modules look at at once, all tenants together.";
 }
 

@@ -10,7 +10,7 @@ use crate::batch::Batch;
 use crate::batch::compare::Differences;
 use crate::error::{Chain, Error, Kind, Result};
 use crate::guest::passage::Passage;
-use crate::guest::{Judgement, LastValue, LastValues, Lookup, Run, Shadowed};
+use crate::guest::{Judgement, LastValue, LastValues, Lookup, Run, Shadowed, Spent};
 use crate::ledger::Origin;
 use crate::limits;
 use crate::model::Tenant;
@@ -69,7 +69,7 @@ impl Gate {
             }
             _ => self.time_allowed(tenant).await?,
         }
-        let run = Run { tenant, lookup: self.lookup(permit, chain), live: true };
+        let run = self.live(permit, chain);
         let Judgement { batch, passages, shadowed } = self.guest.run(&run, chain, batch).await?;
         self.passed(permit, passages);
         for shadowed in shadowed {
@@ -81,15 +81,12 @@ impl Gate {
     /// Lets readings pass a chain on trial: nothing of it is remembered.
     pub(in crate::gate) async fn try_chain(&self, permit: &Permit, chain: &[Step], batch: Batch) -> Result<Judgement> {
         self.time_allowed(permit.tenant()).await?;
-        let run = Run { tenant: permit.tenant(), lookup: self.lookup(permit, chain), live: false };
-        let judgement = self.guest.run(&run, chain, batch).await?;
-        self.charged(permit, &judgement.passages);
-        Ok(judgement)
+        self.guest.run(&self.on_trial(permit, chain), chain, batch).await
     }
 
     /// For live documents and objects.
     pub(in crate::gate) fn live<'a>(&self, permit: &'a Permit, chain: &[Step]) -> Run<'a> {
-        Run { tenant: permit.tenant(), lookup: self.lookup(permit, chain), live: true }
+        Run { tenant: permit.tenant(), lookup: self.lookup(permit, chain), live: true, spent: self.spent(permit.tenant()) }
     }
 
     /// For documents and objects on trial.
@@ -97,15 +94,14 @@ impl Gate {
         Run { live: false, ..self.live(permit, chain) }
     }
 
-    /// Takes what modules cost from the tenant's budget.
-    pub(in crate::gate) fn charged(&self, permit: &Permit, passages: &[Passage]) {
-        let took: Duration = passages.iter().map(|passage| passage.took).sum();
-        self.guest_budget.charge(permit.tenant(), took.as_secs_f64() * 1e3);
+    /// Takes what modules cost from the tenant's budget, call by call: who hangs up before the answer pays all the same.
+    fn spent(&self, tenant: &Tenant) -> Spent {
+        let (budget, tenant) = (Arc::clone(&self.guest_budget), tenant.clone());
+        Arc::new(move |took| budget.charge(&tenant, took.as_secs_f64() * 1e3))
     }
 
-    /// Writes down what a chain did with live traffic, and what it cost.
+    /// Writes down what a chain did with live traffic.
     pub(in crate::gate) fn passed(&self, permit: &Permit, passages: Vec<Passage>) {
-        self.charged(permit, &passages);
         self.records.passed(permit, passages, self.clock.now());
     }
 
@@ -134,9 +130,10 @@ impl Gate {
         };
         let (guest, records, permit) = (Arc::clone(&self.guest), Arc::clone(&self.records), permit.clone());
         let (lookup, now) = (self.lookup(&permit, std::slice::from_ref(&step)), self.clock.now());
+        let spent = self.spent(permit.tenant());
         self.shadows.tasks.spawn(async move {
             let _place = place;
-            let run = Run { tenant: permit.tenant(), lookup, live: false };
+            let run = Run { tenant: permit.tenant(), lookup, live: false, spent };
             match guest.run(&run, std::slice::from_ref(&step), before.clone()).await {
                 Ok(judgement) => {
                     let differences = Differences::of(&before, &after, &judgement.batch, limits::SHADOW_SAMPLES);

@@ -54,7 +54,7 @@ pub struct Gate {
     /// What tenants may still bring.
     pub budget: Budget,
     /// How long their modules may still run, in milliseconds.
-    pub guest_budget: Budget,
+    pub guest_budget: Arc<Budget>,
     /// What their modules did, until it is written down.
     pub records: Arc<records::Records>,
     /// Versions of modules that run in the shadow of others.

@@ -13,6 +13,7 @@ pub mod load;
 pub mod objects;
 pub mod passage;
 mod readings;
+mod threads;
 mod v1;
 
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ use self::load::Modules;
 pub use self::load::{CodeCache, ModuleFacts};
 use self::passage::Passage;
 pub use self::readings::{Judgement, Shadowed};
+use self::threads::Threads;
 use crate::error::Result;
 use crate::limits;
 use crate::model::Tenant;
@@ -71,7 +73,12 @@ pub struct Run<'a> {
     pub lookup: Lookup,
     /// Live traffic, or a trial of which nothing is remembered: no breaker opens, nothing is counted or written to the program's log.
     pub live: bool,
+    /// Who is told of each call's time.
+    pub spent: Spent,
 }
+
+/// Is told how long each call of a module took, when it has ended: also where whoever asked for it has hung up meanwhile.
+pub type Spent = Arc<dyn Fn(Duration) + Send + Sync>;
 
 /// Runs modules.
 #[derive(Debug)]
@@ -79,7 +86,7 @@ pub struct Engine {
     runtime: Arc<Runtime>,
     modules: Modules,
     breakers: Breakers,
-    turns: Turns,
+    threads: Arc<Threads>,
     inspections: Turns,
     vitals: Arc<Vitals>,
 }
@@ -88,9 +95,10 @@ impl Engine {
     /// An engine whose compiled code is kept in `cache`.
     pub fn new(options: Options, cache: Arc<dyn CodeCache>, vitals: Arc<Vitals>) -> Result<Self> {
         let runtime = Arc::new(Runtime::new(&options)?);
-        let modules = Modules::new(Arc::clone(&runtime), cache, options.compiler)?;
-        let (turns, inspections) = (Turns::new(options.instances as usize), Turns::new(options.inspections as usize));
-        Ok(Self { runtime, modules, breakers: Breakers::default(), turns, inspections, vitals })
+        let threads = Arc::new(Threads::new(options.instances as usize)?);
+        let modules = Modules::new(Arc::clone(&runtime), Arc::clone(&threads), cache, options.compiler)?;
+        let inspections = Turns::new(options.inspections as usize);
+        Ok(Self { runtime, modules, breakers: Breakers::default(), threads, inspections, vitals })
     }
 
     /// Checks a module, compiles it and keeps it. What does not fit is refused with the reason, for whoever uploaded it.

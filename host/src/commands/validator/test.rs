@@ -123,7 +123,7 @@ impl Bench {
             lookup: true,
             shadow: None,
         };
-        let run = Run { tenant: &self.tenant, lookup: Some(Arc::new(NothingStored)), live: false };
+        let run = Run { tenant: &self.tenant, lookup: Some(Arc::new(NothingStored)), live: false, spent: Arc::new(|_| {}) };
         let (ends, passage) = samples::judge(&self.engine, &run, &step, readings, SystemClock.now()).await?;
         passage.write_log(&self.tenant);
         Ok(Done { ends, passage })

@@ -24,6 +24,7 @@ use self::shelf::Shelf;
 use super::cut;
 use super::engine::Runtime;
 use super::grants::State;
+use super::threads::Threads;
 use super::v1::documents::DocumentValidatorPre;
 use super::v1::objects::ObjectValidatorPre;
 use super::v1::readings::ReadingValidatorPre;
@@ -65,6 +66,7 @@ pub struct ModuleFacts {
 /// Compiled modules: in memory, in the cache behind it, or made.
 pub(super) struct Modules {
     runtime: Arc<Runtime>,
+    threads: Arc<Threads>,
     cache: Arc<dyn CodeCache>,
     compiler: PathBuf,
     engine: String,
@@ -87,11 +89,16 @@ impl std::fmt::Debug for Modules {
 }
 
 impl Modules {
-    pub(super) fn new(runtime: Arc<Runtime>, cache: Arc<dyn CodeCache>, compiler: Option<PathBuf>) -> Result<Self> {
+    pub(super) fn new(
+        runtime: Arc<Runtime>,
+        threads: Arc<Threads>,
+        cache: Arc<dyn CodeCache>,
+        compiler: Option<PathBuf>,
+    ) -> Result<Self> {
         let compiler = compiler.map_or_else(std::env::current_exe, Ok).map_err(Error::internal)?;
         let engine = kind(runtime.engine());
         let loaded = Mutex::new(Shelf::new(limits::MODULES_CACHED, limits::MODULES_CACHED_BYTES));
-        Ok(Self { runtime, cache, compiler, engine, loaded, compiling: Turns::new(limits::COMPILING) })
+        Ok(Self { runtime, threads, cache, compiler, engine, loaded, compiling: Turns::new(limits::COMPILING) })
     }
 
     /// A module that judges readings.
@@ -122,40 +129,30 @@ impl Modules {
             self.compile(tenant, digest, component).await?
         };
         // It was checked when it was uploaded: that it does not load now is not its sender's affair.
-        self.load(tenant, digest, &code).map_err(|error| Error::internal(error.to_string()))
+        self.load(tenant, digest, code).await.map_err(|error| Error::internal(error.to_string()))
     }
 
     /// Looks at a module, compiles it and keeps it.
     pub(super) async fn inspect(&self, tenant: &Tenant, component: Bytes) -> Result<ModuleFacts> {
-        let facts = look(&component)?;
+        let looked_at = component.clone();
+        let facts = self.threads.run(tenant, move || look(&looked_at)).await??;
         let code = match self.cache.fetch(facts.digest, &self.engine).await? {
             Some(code) => code,
             None => self.compile(tenant, facts.digest, component).await?,
         };
         // What the engine's own limits refuse is for whoever uploaded it, as what the look refuses.
-        self.load(tenant, facts.digest, &code)?;
+        self.load(tenant, facts.digest, code).await?;
         Ok(facts)
     }
 
-    fn load(&self, tenant: &Tenant, digest: Digest, code: &[u8]) -> Result<Module> {
-        let component = deserialise(self.runtime.engine(), code);
-        let module = component.and_then(|component| self.prepare(&component));
-        let module = module.map_err(|error| unfit(format!("{:#}", error.root_cause())))?;
-        self.loaded.lock().put(tenant, digest, module.clone(), code.len());
+    async fn load(&self, tenant: &Tenant, digest: Digest, code: Bytes) -> Result<Module> {
+        let runtime = Arc::clone(&self.runtime);
+        let bytes = code.len();
+        // Tens of megabytes are copied and made executable.
+        let prepared = self.threads.run(tenant, move || prepare(&runtime, &code)).await?;
+        let module = prepared.map_err(|error| unfit(format!("{:#}", error.root_cause())))?;
+        self.loaded.lock().put(tenant, digest, module.clone(), bytes);
         Ok(module)
-    }
-
-    /// Links a component with what there is to be granted, by the interface that it exports.
-    fn prepare(&self, component: &Component) -> wasmtime::Result<Module> {
-        let module = self.runtime.linker().instantiate_pre(component)?;
-        let exports = |interface: &str| component.get_export_index(None, interface).is_some();
-        if exports("weir:validator/documents@1.1.0") {
-            return DocumentValidatorPre::new(module).map(Module::Documents);
-        }
-        if exports("weir:validator/objects@1.1.0") {
-            return ObjectValidatorPre::new(module).map(Module::Objects);
-        }
-        ReadingValidatorPre::new(module).map(Module::Readings)
     }
 
     /// Compiles in a child and keeps the result. Few at once, since each may take all the memory that one is allowed, and one at a time for
@@ -172,6 +169,20 @@ impl Modules {
         self.cache.keep(digest, &self.engine, component, code.clone()).await?;
         Ok(code)
     }
+}
+
+/// Links a component with what there is to be granted, by the interface that it exports.
+fn prepare(runtime: &Runtime, code: &[u8]) -> wasmtime::Result<Module> {
+    let component = deserialise(runtime.engine(), code)?;
+    let module = runtime.linker().instantiate_pre(&component)?;
+    let exports = |interface: &str| component.get_export_index(None, interface).is_some();
+    if exports("weir:validator/documents@1.1.0") {
+        return DocumentValidatorPre::new(module).map(Module::Documents);
+    }
+    if exports("weir:validator/objects@1.1.0") {
+        return ObjectValidatorPre::new(module).map(Module::Objects);
+    }
+    ReadingValidatorPre::new(module).map(Module::Readings)
 }
 
 /// Names the kind of engine: code of one kind runs on all engines of that kind.
