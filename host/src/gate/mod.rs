@@ -61,6 +61,8 @@ pub struct Gate {
     pub shadows: guests::Shadows,
     /// Turns at asking the database of readings for modules.
     pub lookups: Turns,
+    /// Turns at uploading modules.
+    pub uploads: Turns,
     /// Compiled JSON Schemas.
     pub schemas: Arc<Schemas>,
     /// Where things are counted and reported.

@@ -94,25 +94,20 @@ pub(super) fn config() -> Config {
     config
 }
 
-/// Core instances, memories and tables of one component: a Rust guest has one of each and two shims, JavaScript on `QuickJS` has 13 core
-/// instances, and Python 38, since its libraries are linked when it starts. An instance is a piece of the heap, so a bound costs nothing.
-const CORE_INSTANCES: u32 = 64;
-/// `QuickJS` with its WASI left out has three memories, two of them empty.
-const MEMORIES: u32 = 4;
-const TABLES: u32 = 6;
-
 fn pool(options: &Options) -> PoolingAllocationConfig {
     let inspecting = options.inspections.saturating_mul(u32::try_from(limits::OBJECT_CHAIN_LENGTH).unwrap_or(1));
     let instances = options.instances.saturating_add(inspecting).max(1);
+    let [core_instances, memories, tables] = [limits::MODULE_INSTANCES, limits::MODULE_MEMORIES, limits::MODULE_TABLES]
+        .map(|each| u32::try_from(each).unwrap_or(u32::MAX));
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
-        .total_core_instances(instances.saturating_mul(CORE_INSTANCES))
-        .total_memories(instances.saturating_mul(MEMORIES))
-        .total_tables(instances.saturating_mul(TABLES))
+        .total_core_instances(instances.saturating_mul(core_instances))
+        .total_memories(instances.saturating_mul(memories))
+        .total_tables(instances.saturating_mul(tables))
         .total_stacks(instances)
-        .max_core_instances_per_component(CORE_INSTANCES)
-        .max_memories_per_component(MEMORIES)
-        .max_tables_per_component(TABLES)
+        .max_core_instances_per_component(core_instances)
+        .max_memories_per_component(memories)
+        .max_tables_per_component(tables)
         .table_elements(limits::GUEST_TABLE_ELEMENTS)
         .max_memory_size(options.memory_bytes)
         .linear_memory_keep_resident(64 << 10);
@@ -135,6 +130,11 @@ impl Runtime {
         &self.engine
     }
 
+    /// The memory that an instance may have, where nobody bounds it more tightly.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.memory_bytes
+    }
+
     pub(super) fn linker(&self) -> &Linker<State> {
         &self.linker
     }
@@ -147,9 +147,19 @@ impl Runtime {
         }
     }
 
+    /// The gateway's own bounds.
+    pub(super) fn widest(&self) -> Bounds {
+        Bounds { time: self.time, memory_bytes: self.memory_bytes }
+    }
+
     /// A fresh store for one instance.
     pub(super) fn store(&self, step: &Step, lookup: Lookup) -> Store<State> {
-        let state = State::new(Arc::clone(&step.config), self.bounds(step).memory_bytes, lookup);
+        self.store_for(Arc::clone(&step.config), self.bounds(step).memory_bytes, lookup)
+    }
+
+    /// The same, for an instance that is in nobody's place.
+    pub(super) fn store_for(&self, config: Arc<str>, memory_bytes: usize, lookup: Lookup) -> Store<State> {
+        let state = State::new(config, memory_bytes, lookup);
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.meter);
         store.set_max_component_handles(limits::GUEST_RESOURCES);

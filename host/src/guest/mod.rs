@@ -50,6 +50,8 @@ pub struct Options {
     pub inspections: u32,
     /// The program whose `compile-module` compiles; Weir itself where it is not given.
     pub compiler: Option<PathBuf>,
+    /// How long it may take to compile one module.
+    pub compile_time: Duration,
 }
 
 impl Default for Options {
@@ -60,6 +62,7 @@ impl Default for Options {
             instances: limits::GUEST_INSTANCES,
             inspections: limits::GUEST_INSPECTIONS,
             compiler: None,
+            compile_time: limits::COMPILE_TIME,
         }
     }
 }
@@ -93,10 +96,10 @@ pub struct Engine {
 
 impl Engine {
     /// An engine whose compiled code is kept in `cache`.
-    pub fn new(options: Options, cache: Arc<dyn CodeCache>, vitals: Arc<Vitals>) -> Result<Self> {
-        let runtime = Arc::new(Runtime::new(&options)?);
+    pub fn new(options: &Options, cache: Arc<dyn CodeCache>, vitals: Arc<Vitals>) -> Result<Self> {
+        let runtime = Arc::new(Runtime::new(options)?);
         let threads = Arc::new(Threads::new(options.instances as usize)?);
-        let modules = Modules::new(Arc::clone(&runtime), Arc::clone(&threads), cache, options.compiler)?;
+        let modules = Modules::new(Arc::clone(&runtime), Arc::clone(&threads), cache, options)?;
         let inspections = Turns::new(options.inspections as usize);
         Ok(Self { runtime, modules, breakers: Breakers::default(), threads, inspections, vitals })
     }

@@ -23,6 +23,7 @@ use crate::error::Result;
 use crate::gate::samples::{self, End};
 use crate::guest::passage::Passage;
 use crate::guest::{CodeCache, Engine, LastValue, LastValues, ModuleFacts, Options, Run};
+use crate::limits;
 use crate::model::{Clock as _, ErrorStrategy, SystemClock, Tenant};
 use crate::rules::{Digest, Step, StepBounds};
 use crate::settings::LogFormat;
@@ -104,7 +105,9 @@ impl LastValues for NothingStored {
 
 impl Bench {
     async fn new(component: Bytes) -> Result<Self, Failure> {
-        let engine = Engine::new(Options::default(), Arc::new(Kept::default()), Arc::new(Vitals::new()))?;
+        // A developer waits for a module of his own, on a machine of his own.
+        let options = Options { compile_time: limits::PUSH_TIME, ..Options::default() };
+        let engine = Engine::new(&options, Arc::new(Kept::default()), Arc::new(Vitals::new()))?;
         let tenant = Tenant::parse("test")?;
         let facts = engine.inspect(&tenant, component).await?;
         Ok(Self { engine, facts, tenant })

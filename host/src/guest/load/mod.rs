@@ -1,7 +1,8 @@
 //! From a component's bytes to something that runs: a look at the bytes, a compiler in a process of its own, and the cache.
 //!
-//! The bytes are looked at before anything is compiled: sizes, counts, world, version, imports. Compiling happens in a child with
-//! limits on memory and time, since small modules can cost minutes and gigabytes. What is compiled once is kept for the fleet by the
+//! The bytes are looked at before anything is compiled: sizes, counts, world, version, imports. All that may cost more than the bytes
+//! are long, validating and compiling, happens in a child with limits on memory and time, since small modules can cost minutes and
+//! gigabytes. What is compiled once is kept for the fleet by the
 //! digest of the bytes and the kind of engine.
 
 mod compile;
@@ -10,7 +11,6 @@ mod shelf;
 pub mod signature;
 
 use std::hash::{Hash as _, Hasher as _};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -18,16 +18,17 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use wasmtime::component::Component;
 
+use self::compile::Compiler;
 pub use self::compile::compile_stdin_to_stdout;
 use self::look::look;
 use self::shelf::Shelf;
-use super::cut;
-use super::engine::Runtime;
+use super::engine::{self, Fault, Runtime};
 use super::grants::State;
 use super::threads::Threads;
 use super::v1::documents::DocumentValidatorPre;
 use super::v1::objects::ObjectValidatorPre;
 use super::v1::readings::ReadingValidatorPre;
+use super::{Options, cut};
 use crate::error::{Error, Kind, Result};
 use crate::limits;
 use crate::model::{Grant, Target, Tenant};
@@ -68,7 +69,7 @@ pub(super) struct Modules {
     runtime: Arc<Runtime>,
     threads: Arc<Threads>,
     cache: Arc<dyn CodeCache>,
-    compiler: PathBuf,
+    compiler: Compiler,
     engine: String,
     loaded: Mutex<Shelf<Module>>,
     compiling: Turns,
@@ -93,9 +94,10 @@ impl Modules {
         runtime: Arc<Runtime>,
         threads: Arc<Threads>,
         cache: Arc<dyn CodeCache>,
-        compiler: Option<PathBuf>,
+        options: &Options,
     ) -> Result<Self> {
-        let compiler = compiler.map_or_else(std::env::current_exe, Ok).map_err(Error::internal)?;
+        let program = options.compiler.clone().map_or_else(std::env::current_exe, Ok).map_err(Error::internal)?;
+        let compiler = Compiler { program, time: options.compile_time };
         let engine = kind(runtime.engine());
         let loaded = Mutex::new(Shelf::new(limits::MODULES_CACHED, limits::MODULES_CACHED_BYTES));
         Ok(Self { runtime, threads, cache, compiler, engine, loaded, compiling: Turns::new(limits::COMPILING) })
@@ -134,14 +136,16 @@ impl Modules {
 
     /// Looks at a module, compiles it and keeps it.
     pub(super) async fn inspect(&self, tenant: &Tenant, component: Bytes) -> Result<ModuleFacts> {
-        let looked_at = component.clone();
-        let facts = self.threads.run(tenant, move || look(&looked_at)).await??;
+        let (looked_at, memory_bytes) = (component.clone(), self.runtime.memory_bytes());
+        let facts = self.threads.run(tenant, move || look(&looked_at, memory_bytes)).await??;
         let code = match self.cache.fetch(facts.digest, &self.engine).await? {
             Some(code) => code,
             None => self.compile(tenant, facts.digest, component).await?,
         };
         // What the engine's own limits refuse is for whoever uploaded it, as what the look refuses.
-        self.load(tenant, facts.digest, code).await?;
+        let module = self.load(tenant, facts.digest, code).await?;
+        let runtime = Arc::clone(&self.runtime);
+        self.threads.run(tenant, move || start(&runtime, &module)).await??;
         Ok(facts)
     }
 
@@ -150,7 +154,7 @@ impl Modules {
         let bytes = code.len();
         // Tens of megabytes are copied and made executable.
         let prepared = self.threads.run(tenant, move || prepare(&runtime, &code)).await?;
-        let module = prepared.map_err(|error| unfit(format!("{:#}", error.root_cause())))?;
+        let module = prepared.map_err(|error| unfit(format!("{error:#}")))?;
         self.loaded.lock().put(tenant, digest, module.clone(), bytes);
         Ok(module)
     }
@@ -162,10 +166,10 @@ impl Modules {
         if let Some(code) = self.cache.fetch(digest, &self.engine).await? {
             return Ok(code);
         }
-        let code =
-            tokio::time::timeout(limits::COMPILE_TIME, compile::in_child(&self.compiler, &component)).await.map_err(|_| {
-                unfit(format!("it takes longer than {} s to compile; make its functions smaller", limits::COMPILE_TIME.as_secs()))
-            })??;
+        let time = self.compiler.time;
+        let code = tokio::time::timeout(time, compile::in_child(&self.compiler, &component))
+            .await
+            .map_err(|_| unfit(format!("it takes longer than {} s to compile; make its functions smaller", time.as_secs())))??;
         self.cache.keep(digest, &self.engine, component, code.clone()).await?;
         Ok(code)
     }
@@ -183,6 +187,18 @@ fn prepare(runtime: &Runtime, code: &[u8]) -> wasmtime::Result<Module> {
         return ObjectValidatorPre::new(module).map(Module::Objects);
     }
     ReadingValidatorPre::new(module).map(Module::Readings)
+}
+
+/// Makes one instance, which is when the types of what it exports are compared. How it fares when it starts is for its calls to show: it may
+/// depend on its configuration, or on how busy the machine is.
+fn start(runtime: &Runtime, module: &Module) -> Result<()> {
+    let mut store = runtime.store_for("{}".into(), runtime.memory_bytes(), None);
+    let started = engine::call(runtime.widest(), limits::GUEST_OUTPUT_LEAST_BYTES, &mut store, async |store| match module {
+        Module::Readings(module) => module.instantiate_async(store).await.map(|_| Ok(())),
+        Module::Documents(module) => module.instantiate_async(store).await.map(|_| Ok(())),
+        Module::Objects(module) => module.instantiate_async(store).await.map(|_| Ok(())),
+    });
+    if let Err(Fault::Answer(reason)) = started { Err(unfit(reason)) } else { Ok(()) }
 }
 
 /// Names the kind of engine: code of one kind runs on all engines of that kind.
