@@ -75,7 +75,11 @@ enum Command {
     Openapi,
     /// Compile a module from standard input to standard output; Weir calls this itself, with limits on memory and time.
     #[command(hide = true)]
-    CompileModule,
+    CompileModule {
+        /// How long it may take.
+        #[arg(long)]
+        seconds: u64,
+    },
 }
 
 /// Where settings come from besides the environment.
@@ -169,7 +173,7 @@ fn act(command: Command) -> Result<ExitCode, Failure> {
         Command::Doctor(file) => return on_runtime(doctor::run(&settings(&file)?)),
         Command::Settings => print_settings()?,
         Command::Openapi => print_line(&crate::http::openapi())?,
-        Command::CompileModule => guest::load::compile_stdin_to_stdout()?,
+        Command::CompileModule { seconds } => guest::load::compile_stdin_to_stdout(seconds)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -109,12 +109,13 @@ pub async fn gate(settings: &Settings) -> Result<Gate, Failure> {
     })?;
     let platform = Arc::new(platform(settings)?);
     let guest = Engine::new(
-        crate::guest::Options {
+        &crate::guest::Options {
             time: Duration::from_millis(settings.guest.time_ms),
             memory_bytes: settings.guest.memory_bytes,
             instances: settings.guest.instances,
             inspections: settings.guest.inspections,
             compiler: None,
+            compile_time: Duration::from_secs(settings.guest.compile_s),
         },
         Arc::clone(&platform) as _,
         Arc::clone(&vitals),
@@ -127,9 +128,11 @@ pub async fn gate(settings: &Settings) -> Result<Gate, Failure> {
         registry: registry(settings)?,
         guest: Arc::new(guest),
         budget: crate::budget::Budget::default(),
-        guest_budget: crate::budget::Budget::default(),
+        guest_budget: Arc::default(),
         records: Arc::default(),
         shadows: crate::gate::guests::Shadows::default(),
+        lookups: crate::turns::Turns::new(limits::LOOKUPS_AT_ONCE),
+        uploads: crate::turns::Turns::new(limits::MODULE_UPLOADS_AT_ONCE),
         schemas: Arc::new(Schemas::default()),
         vitals,
         clock: Arc::new(SystemClock),

@@ -90,8 +90,9 @@ settings! {
     "writer.late_after_s" "WEIR_WRITER_LATE_AFTER_S" Some("86400"), "Age in seconds from which on a reading counts as late. Partitions whose readings are mostly late are stored beside the others, over a connection of their own.";
     "guest.time_ms" "WEIR_GUEST_TIME_MS" Some("1000"), "Time of one call of a module.";
     "guest.memory_bytes" "WEIR_GUEST_MEMORY_BYTES" Some("67108864"), "Memory of one instance of a module.";
-    "guest.instances" "WEIR_GUEST_INSTANCES" Some("32"), "Instances that run at once, all tenants together.";
+    "guest.instances" "WEIR_GUEST_INSTANCES" Some("16"), "Instances that run at once, each on a thread of its own, all tenants together; a quarter of them for one tenant.";
     "guest.inspections" "WEIR_GUEST_INSPECTIONS" Some("16"), "Objects that modules look at at once, all tenants together.";
+    "guest.compile_s" "WEIR_GUEST_COMPILE_S" Some("120"), "Seconds that compiling one module may take, in a process of its own: on the clock, and of all cores together.";
 }
 
 /// Which part of Weir runs in this process.
@@ -344,6 +345,8 @@ pub struct GuestSettings {
     pub instances: u32,
     /// Objects that are looked at at once.
     pub inspections: u32,
+    /// Time to compile one module, in seconds.
+    pub compile_s: u64,
 }
 
 /// All settings of one process.
@@ -452,6 +455,7 @@ impl Settings {
         within("guest.memory_bytes", self.guest.memory_bytes as u64, 1 << 20, 1 << 30)?;
         within("guest.instances", self.guest.instances.into(), 1, 1_000)?;
         within("guest.inspections", self.guest.inspections.into(), 1, 200)?;
+        within("guest.compile_s", self.guest.compile_s, 1, 3_600)?;
         if self.bootstrap_token.as_ref().is_some_and(|token| token.reveal().len() < limits::BOOTSTRAP_TOKEN_CHARACTERS) {
             return Err(Mistake::of(
                 "bootstrap_token",
@@ -516,6 +520,7 @@ mod tests {
         assert_eq!(settings.timescale.connections, limits::TIMESCALE_CONNECTIONS);
         assert_eq!(settings.guest.instances, limits::GUEST_INSTANCES);
         assert_eq!(settings.guest.inspections, limits::GUEST_INSPECTIONS);
+        assert_eq!(settings.guest.compile_s, limits::COMPILE_TIME.as_secs());
         assert_eq!(settings.writer.flush_readings, limits::FLUSH_READINGS);
         assert_eq!(settings.writer.lanes, limits::WRITER_LANES);
         assert_eq!(settings.writer.flush_bytes, limits::FLUSH_BYTES);

@@ -3,6 +3,7 @@
 mod churn;
 mod documents;
 mod grants;
+mod hostile;
 mod life;
 mod objects;
 

@@ -26,27 +26,40 @@ pub struct Row<'a> {
 
 /// Finds the place of a word in a dictionary.
 #[derive(Debug, Default)]
-struct Places {
+pub(super) struct Places {
     table: HashTable<u32>,
     hasher: DefaultHashBuilder,
 }
 
 impl Places {
+    /// The places of the words that are there already. A guest may add thousands, and each is looked for: a scan would be their square.
+    pub(super) fn of(dictionary: &[String]) -> Self {
+        let mut places = Self::default();
+        for at in 0..dictionary.len() {
+            places.insert(dictionary, at);
+        }
+        places
+    }
+
     fn find(&self, dictionary: &[String], word: &str) -> Option<u32> {
         self.table.find(self.hasher.hash_one(word), |at| dictionary[*at as usize] == word).copied()
     }
 
-    fn intern(&mut self, dictionary: &mut Vec<String>, word: &str) -> u32 {
+    pub(super) fn intern(&mut self, dictionary: &mut Vec<String>, word: &str) -> u32 {
         self.find(dictionary, word).unwrap_or_else(|| self.add(dictionary, word))
     }
 
     /// Adds a word that is not there.
     fn add(&mut self, dictionary: &mut Vec<String>, word: &str) -> u32 {
-        let at = index(dictionary.len());
         dictionary.push(word.to_owned());
-        let (hash, hasher) = (self.hasher.hash_one(word), &self.hasher);
-        self.table.insert_unique(hash, at, |at| hasher.hash_one(&dictionary[*at as usize]));
-        at
+        self.insert(dictionary, dictionary.len() - 1)
+    }
+
+    fn insert(&mut self, dictionary: &[String], at: usize) -> u32 {
+        let hasher = &self.hasher;
+        let hash = |at: usize| hasher.hash_one(dictionary[at].as_str());
+        self.table.insert_unique(hash(at), index(at), |at| hash(*at as usize));
+        index(at)
     }
 
     /// Forgets every word from the place `len` on.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use self::builder::Places;
 pub use self::builder::{BatchBuilder, Draft, Row};
 use crate::model::ErrorStrategy;
 
@@ -112,14 +113,22 @@ impl Columns {
         }
     }
 
-    /// Replaces, sets or (with `None`) removes the text of a row.
-    pub fn set_text(&mut self, row: u32, text: Option<String>) {
-        match (self.text.binary_search_by_key(&row, |(at, _)| *at), text) {
-            (Ok(at), Some(text)) => self.text[at].1 = text,
-            (Ok(at), None) => drop(self.text.remove(at)),
-            (Err(at), Some(text)) => self.text.insert(at, (row, text)),
-            (Err(_), None) => {}
+    /// Replaces, sets or (with `None`) removes the texts of rows, all in one go: one by one, each could move all that follow. Of two changes
+    /// of one row the later one counts.
+    pub fn set_texts(&mut self, mut changes: Vec<(u32, Option<String>)>) {
+        changes.sort_by_key(|(row, _)| *row);
+        let mut before = std::mem::take(&mut self.text).into_iter().peekable();
+        let mut after: Vec<(u32, String)> = Vec::with_capacity(before.len() + changes.len());
+        for (row, text) in changes {
+            while let Some(kept) = before.next_if(|(at, _)| *at < row) {
+                after.push(kept);
+            }
+            before.next_if(|(at, _)| *at == row);
+            after.pop_if(|(at, _)| *at == row);
+            after.extend(text.map(|text| (row, text)));
         }
+        after.extend(before);
+        self.text = after;
     }
 }
 
@@ -279,31 +288,40 @@ impl Batch {
         }
     }
 
-    /// Appends a row that a guest derived from `row`: another metric of the same reading. The caller has checked the names.
-    pub fn derive(&mut self, row: u32, metric: &str, unit: &str, value: Value) {
-        let (sensor, time, reading) = {
+    /// Appends rows that a guest derived: other metrics of the same readings. The caller has checked the names.
+    pub fn derive(&mut self, derived: impl IntoIterator<Item = Derived>) {
+        let (mut metrics, mut units) = (Places::of(&self.columns.metrics), Places::of(&self.columns.units));
+        for Derived { row, metric, unit, value } in derived {
             let from = row as usize;
-            (self.columns.sensor[from], self.columns.time[from], self.columns.reading[from])
-        };
-        let metric = intern_scan(&mut self.columns.metrics, metric);
-        let unit = intern_scan(&mut self.columns.units, unit);
-        push_row(&mut self.columns, reading, sensor, metric, unit, time, value);
+            let columns = &mut self.columns;
+            let (sensor, time, reading) = (columns.sensor[from], columns.time[from], columns.reading[from]);
+            let metric = metrics.intern(&mut columns.metrics, &metric);
+            let unit = units.intern(&mut columns.units, &unit);
+            push_row(columns, reading, sensor, metric, unit, time, value);
+        }
     }
 
-    /// Gives the unit of a row another name.
-    pub fn set_unit(&mut self, row: u32, unit: &str) {
-        let unit = intern_scan(&mut self.columns.units, unit);
-        self.columns.unit[row as usize] = unit;
+    /// Gives the units of rows other names.
+    pub fn set_units<'a>(&mut self, changes: impl IntoIterator<Item = (u32, &'a str)>) {
+        let mut units = Places::of(&self.columns.units);
+        for (row, unit) in changes {
+            let unit = units.intern(&mut self.columns.units, unit);
+            self.columns.unit[row as usize] = unit;
+        }
     }
 }
 
-/// Finds or adds a string in a small dictionary.
-fn intern_scan(dictionary: &mut Vec<String>, word: &str) -> u32 {
-    let at = dictionary.iter().position(|known| known == word).unwrap_or_else(|| {
-        dictionary.push(word.to_owned());
-        dictionary.len() - 1
-    });
-    index(at)
+/// A row that a guest makes of another one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Derived {
+    /// The row that it is made of: its reading, sensor and time are the new row's.
+    pub row: u32,
+    /// What it says.
+    pub metric: String,
+    /// Its unit; empty for none.
+    pub unit: String,
+    /// The value.
+    pub value: Value,
 }
 
 /// Rows and readings of a batch are bounded far below `u32::MAX` by the limits on bodies and flushes.
@@ -398,6 +416,27 @@ mod tests {
     fn refused(strategy: ErrorStrategy, fault: bool) -> Verdict {
         let by = Refuser::Validator("v".into());
         Verdict::Refused(Box::new(Refusal { by, reason: "no".into(), path: None, fault, strategy }))
+    }
+
+    #[test]
+    fn texts_are_set_and_removed_in_one_go_and_stay_in_order() {
+        let mut columns = Columns { text: vec![(1, "a".into()), (3, "b".into()), (5, "c".into())], ..Columns::default() };
+        let text = |text: &str| Some(text.to_owned());
+        columns.set_texts(vec![(4, text("d")), (3, None), (5, None), (5, text("e")), (0, text("f")), (2, text("g")), (2, None)]);
+        assert_eq!(columns.text, [(0, "f".into()), (1, "a".into()), (4, "d".into()), (5, "e".into())]);
+    }
+
+    #[test]
+    fn derived_rows_and_new_units_cost_a_look_each() {
+        let mut batch = batch(Verdict::Accepted);
+        let derived = |number: u32| Derived { row: 0, metric: format!("m{number}"), unit: "u".into(), value: Value::Number(0.0) };
+        batch.derive((0..100_000).map(derived));
+        batch.derive([derived(7)]);
+        let units: Vec<(u32, String)> = (0..100_000).map(|row| (row, format!("u{row}"))).collect();
+        batch.set_units(units.iter().map(|(row, unit)| (*row, unit.as_str())));
+        let columns = batch.columns();
+        assert_eq!((columns.rows(), columns.metrics.len(), columns.units.len()), (100_002, 100_001, 100_002));
+        assert_eq!((columns.metric[100_001], columns.metric[8]), (8, 8), "a metric that is there is not added again");
     }
 
     #[test]

@@ -60,7 +60,8 @@ async fn put_validator(gate: &Gate, caller: &Caller, guests: Option<&Path>) -> R
     };
     let config = json!({ "limits": { "temperature": { "min": -40, "max": 85 }, "humidity": { "min": 0, "max": 100 } } });
     let validator = gate.validator_create(caller, &NewValidator { config, ..NewValidator::named(VALIDATOR) }).await?;
-    gate.validator_upload(caller, validator.id, Bytes::from(fs::read(module)?), None).await?;
+    let component = Bytes::from(fs::read(module)?);
+    gate.validator_upload(caller, validator.id, async { Ok(component) }, None).await?;
     gate.chain_set(caller, &ChainOf::Topic(TOPIC.to_owned()), &[validator.id]).await?;
     Ok(())
 }

@@ -191,7 +191,6 @@ impl Gate {
         let document = Document { subject: wisher.subject.as_str().to_owned(), ..document };
         let run = self.on_trial(&permit, &chain);
         let body = self.guest.document(&run, &chain, document, &mut explained.modules).await;
-        self.charged(&permit, &explained.modules);
         explained.end = match body {
             Ok(Value::Object(values)) => {
                 let stored = Judged { verdict: "accept", reason: None, by: None, values, units: serde_json::Map::new() };

@@ -10,24 +10,30 @@ use crate::batch::Batch;
 use crate::batch::compare::Differences;
 use crate::error::{Chain, Error, Kind, Result};
 use crate::guest::passage::Passage;
-use crate::guest::{Judgement, LastValue, LastValues, Lookup, Run, Shadowed};
+use crate::guest::{Judgement, LastValue, LastValues, Lookup, Run, Shadowed, Spent};
 use crate::ledger::Origin;
 use crate::limits;
 use crate::model::{Action, Caller, Resource, Tenant};
 use crate::policy::Permit;
 use crate::rules::Step;
 use crate::timescale::Timescale;
+use crate::turns::Turns;
 
 /// The last values of the permit's tenant. That a module sees them was decided when `lookup` was granted to its validator.
 struct TenantsOwn {
     timescale: Arc<Timescale>,
     permit: Permit,
+    turns: Turns,
 }
 
 impl LastValues for TenantsOwn {
     fn latest<'a>(&'a self, of: &'a [(String, String)]) -> BoxFuture<'a, Result<Vec<Option<LastValue>>>> {
         Box::pin(async move {
-            let found = self.timescale.last_values(&self.permit, of).await?;
+            let _turn = self.turns.take(self.permit.tenant()).await?;
+            let found = self.timescale.last_values(&self.permit, of, limits::GUEST_LOOKUP_BYTES).await?.ok_or_else(|| {
+                let most = limits::GUEST_LOOKUP_BYTES >> 20;
+                Error::new(Kind::Refused, format!("The last values that were asked for have more than {most} MiB of text."))
+            })?;
             Ok(found.into_iter().map(|last| last.map(|(time, value, unit)| LastValue { time, value, unit })).collect())
         })
     }
@@ -35,7 +41,10 @@ impl LastValues for TenantsOwn {
 
 impl Gate {
     fn lookup(&self, permit: &Permit, chain: &[Step]) -> Lookup {
-        let own = || Arc::new(TenantsOwn { timescale: Arc::clone(&self.timescale), permit: permit.clone() }) as _;
+        let own = || {
+            let (timescale, turns) = (Arc::clone(&self.timescale), self.lookups.clone());
+            Arc::new(TenantsOwn { timescale, permit: permit.clone(), turns }) as _
+        };
         chain.iter().any(|step| step.lookup).then(own)
     }
 
@@ -55,7 +64,7 @@ impl Gate {
         if !matches!(origin, Origin::Kafka { .. }) {
             self.time_allowed(tenant).await?;
         }
-        let run = Run { tenant, lookup: self.lookup(permit, chain), live: true };
+        let run = self.live(permit, chain);
         let Judgement { batch, passages, shadowed } = self.guest.run(&run, chain, batch).await?;
         self.passed(permit, passages);
         for shadowed in shadowed {
@@ -67,15 +76,12 @@ impl Gate {
     /// Lets readings pass a chain on trial: nothing of it is remembered.
     pub(in crate::gate) async fn try_chain(&self, permit: &Permit, chain: &[Step], batch: Batch) -> Result<Judgement> {
         self.time_allowed(permit.tenant()).await?;
-        let run = Run { tenant: permit.tenant(), lookup: self.lookup(permit, chain), live: false };
-        let judgement = self.guest.run(&run, chain, batch).await?;
-        self.charged(permit, &judgement.passages);
-        Ok(judgement)
+        self.guest.run(&self.on_trial(permit, chain), chain, batch).await
     }
 
     /// For live documents and objects.
     pub(in crate::gate) fn live<'a>(&self, permit: &'a Permit, chain: &[Step]) -> Run<'a> {
-        Run { tenant: permit.tenant(), lookup: self.lookup(permit, chain), live: true }
+        Run { tenant: permit.tenant(), lookup: self.lookup(permit, chain), live: true, spent: self.spent(permit.tenant()) }
     }
 
     /// For documents and objects on trial.
@@ -83,15 +89,14 @@ impl Gate {
         Run { live: false, ..self.live(permit, chain) }
     }
 
-    /// Takes what modules cost from the tenant's budget.
-    pub(in crate::gate) fn charged(&self, permit: &Permit, passages: &[Passage]) {
-        let took: Duration = passages.iter().map(|passage| passage.took).sum();
-        self.guest_budget.charge(permit.tenant(), took.as_secs_f64() * 1e3);
+    /// Takes what modules cost from the tenant's budget, call by call: who hangs up before the answer pays all the same.
+    fn spent(&self, tenant: &Tenant) -> Spent {
+        let (budget, tenant) = (Arc::clone(&self.guest_budget), tenant.clone());
+        Arc::new(move |took| budget.charge(&tenant, took.as_secs_f64() * 1e3))
     }
 
-    /// Writes down what a chain did with live traffic, and what it cost.
+    /// Writes down what a chain did with live traffic.
     pub(in crate::gate) fn passed(&self, permit: &Permit, passages: Vec<Passage>) {
-        self.charged(permit, &passages);
         self.records.passed(permit, passages, self.clock.now());
     }
 
@@ -131,9 +136,10 @@ impl Gate {
         };
         let (guest, records, permit) = (Arc::clone(&self.guest), Arc::clone(&self.records), permit.clone());
         let (lookup, now) = (self.lookup(&permit, std::slice::from_ref(&step)), self.clock.now());
+        let spent = self.spent(permit.tenant());
         self.shadows.tasks.spawn(async move {
             let _place = place;
-            let run = Run { tenant: permit.tenant(), lookup, live: false };
+            let run = Run { tenant: permit.tenant(), lookup, live: false, spent };
             match guest.run(&run, std::slice::from_ref(&step), before.clone()).await {
                 Ok(judgement) => {
                     let differences = Differences::of(&before, &after, &judgement.batch, limits::SHADOW_SAMPLES);

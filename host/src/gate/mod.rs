@@ -33,6 +33,7 @@ use crate::policy::{Permit, Policy};
 use crate::registry::Registry;
 use crate::schema::Schemas;
 use crate::timescale::Timescale;
+use crate::turns::Turns;
 use crate::vitals::Vitals;
 
 /// Everything that a gate may use.
@@ -53,11 +54,15 @@ pub struct Gate {
     /// What tenants may still bring.
     pub budget: Budget,
     /// How long their modules may still run, in milliseconds.
-    pub guest_budget: Budget,
+    pub guest_budget: Arc<Budget>,
     /// What their modules did, until it is written down.
     pub records: Arc<records::Records>,
     /// Versions of modules that run in the shadow of others.
     pub shadows: guests::Shadows,
+    /// Turns at asking the database of readings for modules.
+    pub lookups: Turns,
+    /// Turns at uploading modules.
+    pub uploads: Turns,
     /// Compiled JSON Schemas.
     pub schemas: Arc<Schemas>,
     /// Where things are counted and reported.

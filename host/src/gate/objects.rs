@@ -240,7 +240,7 @@ impl Gate {
                         check_content_type(given).map_err(|error| {
                             Error::new(
                                 Kind::Refused,
-                                format!("A validator gave this object a media type that cannot be stored: {error}"),
+                                format!("A validator gave this object a media type that cannot be stored: {}", error.sentence()),
                             )
                         })?;
                     }

@@ -117,18 +117,22 @@ impl Gate {
         if self.platform.validator_delete(&permit, id).await? { Ok(()) } else { Err(no_validator(id)) }
     }
 
-    /// Checks and compiles a module and keeps it as the validator's next version. `signature` is ed25519, of the component's bytes.
+    /// Checks and compiles a module and keeps it as the validator's next version. `signature` is ed25519, of the component's bytes. The
+    /// body is not read before it is the tenant's turn, since it is held in memory whole.
     pub async fn validator_upload(
         &self,
         caller: &Caller,
         id: Uuid,
-        component: Bytes,
+        body: impl Future<Output = Result<Bytes>> + Send,
         signature: Option<&[u8]>,
     ) -> Result<VersionRow> {
         let permit = self.authorise(caller, Action::Admin, &one(id)).await?;
         let row = self.platform.validator_get(&permit, id).await?.ok_or_else(|| no_validator(id))?;
+        let _turn = self.uploads.take(permit.tenant()).await?;
+        let slow = |_| Error::malformed(format!("The body did not come whole within {} s.", limits::PUSH_TIME.as_secs()));
+        let component = tokio::time::timeout(limits::PUSH_TIME, body).await.map_err(slow)??;
         let signed_by = self.check_signature(&permit, &component, signature).await?;
-        let facts = self.guest.inspect(component.clone()).await?;
+        let facts = self.guest.inspect(permit.tenant(), component.clone()).await?;
         if facts.target.as_str() != row.target {
             let sentence = format!("This validator checks {}, and the module is a `{}`.", row.target, facts.world);
             return Err(Error::new(Kind::Refused, sentence).at("module", "of another world"));

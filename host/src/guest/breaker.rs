@@ -44,6 +44,9 @@ impl Breakers {
             breakers.remove(&key);
             return;
         };
+        if breakers.len() >= limits::BREAKERS_KEPT {
+            breakers.retain(|_, breaker| breaker.until.is_some_and(|until| until > now));
+        }
         let breaker = breakers.entry(key).or_default();
         breaker.faults += 1;
         breaker.last = fault;

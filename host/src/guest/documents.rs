@@ -77,7 +77,7 @@ impl Engine {
     }
 
     async fn document_step(&self, run: &Run<'_>, step: &Step, document: &Document) -> Result<(Result<Said, String>, Passage)> {
-        let module = self.modules.documents(step.digest).await?;
+        let module = self.modules.documents(run.tenant, step.digest).await?;
         let mut passage = Passage::of(step);
         if run.live
             && let Some(last) = self.breakers.open(step, Instant::now())
@@ -86,20 +86,23 @@ impl Engine {
             passage.counts.failed = 1;
             return Ok((Err(Self::rests(step, &last)), passage));
         }
-        let turn = self.turns.take(run.tenant).await?;
         let (runtime, step_of_call, document_of_call) = (Arc::clone(&self.runtime), step.clone(), document.clone());
-        let lookup = run.lookup.as_ref().filter(|_| step.lookup).cloned();
+        let (lookup, spent) = (run.lookup.as_ref().filter(|_| step.lookup).cloned(), run.spent.clone());
         let call = move || {
-            let _turn = turn;
             let started = Instant::now();
-            let called = runtime
-                .call_once(&step_of_call, lookup, async |store| v1::documents::call(store, &module, &document_of_call).await);
-            (called, started.elapsed())
+            let shown = v1::documents::shown(&document_of_call);
+            let most = v1::documents::answer_bytes(&shown);
+            let called =
+                runtime.call_once(&step_of_call, lookup, most, async |store| v1::documents::call(store, &module, &shown).await);
+            let said = called.result.and_then(|answer| answer.read(&document_of_call).map_err(Fault::Answer));
+            let took = started.elapsed();
+            spent(took);
+            (said, called.log, called.peak_memory_bytes, took)
         };
-        let (called, took) = tokio::task::spawn_blocking(call).await.map_err(Error::internal)?;
+        let (said, log, peak_memory_bytes, took) = self.threads.run(run.tenant, call).await?;
         self.vitals.guest_seconds.observe(took.as_secs_f64());
-        passage.note(took, called.peak_memory_bytes, called.log);
-        let said = match called.result.and_then(|answer| answer.read(document).map_err(Fault::Answer)) {
+        passage.note(took, peak_memory_bytes, log);
+        let said = match said {
             Ok(said) => {
                 match said {
                     Said::Accepted => passage.counts.accepted = 1,

@@ -3,10 +3,10 @@
 //! Epoch interruption stops a loop and a deadline stops a blocked host call; neither alone stops both. Memory is summed by
 //! [`Meter`](super::grants::Meter). A compiled module is deserialised by `load.rs` alone.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, Store, Trap, WasmBacktrace};
@@ -94,25 +94,20 @@ pub(super) fn config() -> Config {
     config
 }
 
-/// Core instances, memories and tables of one component: a Rust guest has one of each and two shims, JavaScript on `QuickJS` has 13 core
-/// instances, and Python 38, since its libraries are linked when it starts. An instance is a piece of the heap, so a bound costs nothing.
-const CORE_INSTANCES: u32 = 64;
-/// `QuickJS` with its WASI left out has three memories, two of them empty.
-const MEMORIES: u32 = 4;
-const TABLES: u32 = 6;
-
 fn pool(options: &Options) -> PoolingAllocationConfig {
     let inspecting = options.inspections.saturating_mul(u32::try_from(limits::OBJECT_CHAIN_LENGTH).unwrap_or(1));
     let instances = options.instances.saturating_add(inspecting).max(1);
+    let [core_instances, memories, tables] = [limits::MODULE_INSTANCES, limits::MODULE_MEMORIES, limits::MODULE_TABLES]
+        .map(|each| u32::try_from(each).unwrap_or(u32::MAX));
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
-        .total_core_instances(instances.saturating_mul(CORE_INSTANCES))
-        .total_memories(instances.saturating_mul(MEMORIES))
-        .total_tables(instances.saturating_mul(TABLES))
+        .total_core_instances(instances.saturating_mul(core_instances))
+        .total_memories(instances.saturating_mul(memories))
+        .total_tables(instances.saturating_mul(tables))
         .total_stacks(instances)
-        .max_core_instances_per_component(CORE_INSTANCES)
-        .max_memories_per_component(MEMORIES)
-        .max_tables_per_component(TABLES)
+        .max_core_instances_per_component(core_instances)
+        .max_memories_per_component(memories)
+        .max_tables_per_component(tables)
         .table_elements(limits::GUEST_TABLE_ELEMENTS)
         .max_memory_size(options.memory_bytes)
         .linear_memory_keep_resident(64 << 10);
@@ -135,6 +130,11 @@ impl Runtime {
         &self.engine
     }
 
+    /// The memory that an instance may have, where nobody bounds it more tightly.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.memory_bytes
+    }
+
     pub(super) fn linker(&self) -> &Linker<State> {
         &self.linker
     }
@@ -147,37 +147,51 @@ impl Runtime {
         }
     }
 
+    /// The gateway's own bounds.
+    pub(super) fn widest(&self) -> Bounds {
+        Bounds { time: self.time, memory_bytes: self.memory_bytes }
+    }
+
     /// A fresh store for one instance.
     pub(super) fn store(&self, step: &Step, lookup: Lookup) -> Store<State> {
-        let state = State::new(Arc::clone(&step.config), self.bounds(step).memory_bytes, lookup);
+        self.store_for(Arc::clone(&step.config), self.bounds(step).memory_bytes, lookup)
+    }
+
+    /// The same, for an instance that is in nobody's place.
+    pub(super) fn store_for(&self, config: Arc<str>, memory_bytes: usize, lookup: Lookup) -> Store<State> {
+        let state = State::new(config, memory_bytes, lookup);
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.meter);
+        store.set_max_component_handles(limits::GUEST_RESOURCES);
         store
     }
 
-    /// The only call of an instance.
+    /// The only call of an instance. Its answer may take so many bytes.
     pub(super) fn call_once<T>(
         &self,
         step: &Step,
         lookup: Lookup,
+        answer_bytes: usize,
         call: impl AsyncFnOnce(&mut Store<State>) -> wasmtime::Result<Result<T, String>>,
     ) -> Called<T> {
         let mut store = self.store(step, lookup);
-        let result = self::call(self.bounds(step), &mut store, call);
+        let result = self::call(self.bounds(step), answer_bytes, &mut store, call);
         let state = store.into_data();
         Called { result, log: state.log, peak_memory_bytes: state.meter.peak() }
     }
 }
 
-/// One call into an instance, within its bounds. It blocks: do it where that holds nobody up.
+/// One call into an instance, within its bounds; what it hands the host, in its answer or with one call of an import, may take so many
+/// bytes. It blocks: do it where that holds nobody up.
 ///
 /// The outer error is the engine's, the inner one the guest's own word that it cannot judge.
 pub(super) fn call<T>(
     bounds: Bounds,
+    answer_bytes: usize,
     store: &mut Store<State>,
     call: impl AsyncFnOnce(&mut Store<State>) -> wasmtime::Result<Result<T, String>>,
 ) -> Result<T, Fault> {
-    store.set_hostcall_fuel(limits::GUEST_OUTPUT_BYTES);
+    store.set_hostcall_fuel(answer_bytes);
     store.set_epoch_deadline(ticks(bounds.time));
     let called = tokio::runtime::Handle::current()
         .block_on(async { tokio::time::timeout(bounds.time + limits::GUEST_TICK, call(store)).await });
@@ -195,28 +209,51 @@ fn fault(bounds: Bounds, error: &wasmtime::Error, denied: bool) -> Fault {
         // A guest whose memory cannot grow aborts, which looks like any other trap.
         _ if denied => Fault::Memory(bounds.memory_bytes),
         Some(trap) => Fault::Trap { what: trap.to_string(), backtrace: backtrace(error) },
-        None => Fault::Answer(format!("{:#}", error.root_cause())),
+        None => Fault::Answer(super::cut(&format!("{:#}", error.root_cause()))),
     }
 }
 
 /// The guest's functions that an error came through, the innermost first, as wasmtime writes them: offset, module, function.
 fn backtrace(error: &wasmtime::Error) -> Vec<String> {
     let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else { return Vec::new() };
-    let text = backtrace.to_string();
-    let frames = text.lines().filter_map(|line| line.trim().split_once(": ")).map(|(_, frame)| super::cut(frame));
+    let mut text = Bounded::default();
+    // What does not fit is left out.
+    let _ = write!(text, "{backtrace}");
+    let frames = text.0.lines().filter_map(|line| line.trim().split_once(": ")).map(|(_, frame)| super::cut(frame));
     frames.take(limits::GUEST_BACKTRACE_FRAMES).collect()
+}
+
+/// Text that ends where it is full: the names of functions are the guest's, and a mangled one of few bytes may unfold without end.
+#[derive(Default)]
+struct Bounded(String);
+
+impl fmt::Write for Bounded {
+    fn write_str(&mut self, more: &str) -> fmt::Result {
+        let most = limits::GUEST_BACKTRACE_FRAMES * limits::GUEST_REASON_BYTES;
+        if self.0.len() + more.len() > most {
+            return Err(fmt::Error);
+        }
+        self.0.push_str(more);
+        Ok(())
+    }
 }
 
 fn ticks(time: Duration) -> u64 {
     u64::try_from(time.as_nanos().div_ceil(limits::GUEST_TICK.as_nanos())).unwrap_or(u64::MAX).max(1)
 }
 
-/// Counts the epoch up for as long as somebody has the engine. A thread, since the loops that it stops may hold up all others.
+/// Counts the epoch up for as long as somebody has the engine. A thread, since the loops that it stops may hold up all others. Where it
+/// woke late itself, it counts what it missed: a busy machine must not lengthen a guest's second.
 fn tick(engine: &wasmtime::Engine) -> Result<()> {
     let engine = engine.weak();
     let ticker = thread::Builder::new().name("guest-ticker".to_owned()).spawn(move || {
+        let (started, mut counted) = (Instant::now(), 0);
         while let Some(engine) = engine.upgrade() {
-            engine.increment_epoch();
+            let due = started.elapsed().as_nanos() / limits::GUEST_TICK.as_nanos();
+            for _ in counted..due {
+                engine.increment_epoch();
+            }
+            counted = due;
             drop(engine);
             thread::sleep(limits::GUEST_TICK);
         }

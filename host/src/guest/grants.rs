@@ -41,6 +41,8 @@ pub(super) struct State {
     lookup: Lookup,
     /// How many last values it may still ask for.
     lookups_left: usize,
+    /// And in how many questions.
+    questions_left: usize,
     /// What it logged.
     pub(super) log: Log,
     /// What it takes.
@@ -58,12 +60,23 @@ impl State {
             .secure_random(Deterministic::new(vec![0]))
             .insecure_random(Deterministic::new(vec![0]))
             .insecure_random_seed(0)
+            .max_random_size(limits::GUEST_RANDOM_BYTES)
             .allow_tcp(false)
             .allow_udp(false)
             .allow_ip_name_lookup(false);
         let meter = Meter { memory_bytes, memory_left: memory_bytes, elements_left: limits::GUEST_TABLE_ELEMENTS, denied: false };
-        let lookups_left = limits::GUEST_LOOKUPS;
-        Self { config, lookup, lookups_left, log: Log::default(), meter, wasi: wasi.build(), table: ResourceTable::new() }
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limits::GUEST_RESOURCES);
+        Self {
+            config,
+            lookup,
+            lookups_left: limits::GUEST_LOOKUPS,
+            questions_left: limits::GUEST_QUESTIONS,
+            log: Log::default(),
+            meter,
+            wasi: wasi.build(),
+            table,
+        }
     }
 }
 
@@ -87,7 +100,7 @@ impl log::Host for State {
             log::Level::Warn => Level::Warn,
             log::Level::Error => Level::Error,
         };
-        self.log.push(level, message);
+        self.log.push(level, &message);
         Ok(())
     }
 }
@@ -101,6 +114,16 @@ impl lookup::Host for State {
             return Ok(Err(format!("more than {} last values were asked for in one call", limits::GUEST_LOOKUPS)));
         };
         self.lookups_left = left;
+        if of.is_empty() {
+            return Ok(Ok(Vec::new()));
+        }
+        let Some(left) = self.questions_left.checked_sub(1) else {
+            return Ok(Err(format!(
+                "more than {} questions were asked in one call; ask about many at once",
+                limits::GUEST_QUESTIONS
+            )));
+        };
+        self.questions_left = left;
         let found = lookup.latest(&of).await;
         Ok(found.map(|found| found.into_iter().map(|last| last.map(shown)).collect()).map_err(|error| error.to_string()))
     }

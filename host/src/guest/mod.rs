@@ -13,6 +13,7 @@ pub mod load;
 pub mod objects;
 pub mod passage;
 mod readings;
+mod threads;
 mod v1;
 
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ use self::load::Modules;
 pub use self::load::{CodeCache, ModuleFacts};
 use self::passage::Passage;
 pub use self::readings::{Judgement, Shadowed};
+use self::threads::Threads;
 use crate::error::Result;
 use crate::limits;
 use crate::model::Tenant;
@@ -48,6 +50,8 @@ pub struct Options {
     pub inspections: u32,
     /// The program whose `compile-module` compiles; Weir itself where it is not given.
     pub compiler: Option<PathBuf>,
+    /// How long it may take to compile one module.
+    pub compile_time: Duration,
 }
 
 impl Default for Options {
@@ -58,6 +62,7 @@ impl Default for Options {
             instances: limits::GUEST_INSTANCES,
             inspections: limits::GUEST_INSPECTIONS,
             compiler: None,
+            compile_time: limits::COMPILE_TIME,
         }
     }
 }
@@ -71,7 +76,12 @@ pub struct Run<'a> {
     pub lookup: Lookup,
     /// Live traffic, or a trial of which nothing is remembered: no breaker opens, nothing is counted or written to the program's log.
     pub live: bool,
+    /// Who is told of each call's time.
+    pub spent: Spent,
 }
+
+/// Is told how long each call of a module took, when it has ended: also where whoever asked for it has hung up meanwhile.
+pub type Spent = Arc<dyn Fn(Duration) + Send + Sync>;
 
 /// Runs modules.
 #[derive(Debug)]
@@ -79,23 +89,24 @@ pub struct Engine {
     runtime: Arc<Runtime>,
     modules: Modules,
     breakers: Breakers,
-    turns: Turns,
+    threads: Arc<Threads>,
     inspections: Turns,
     vitals: Arc<Vitals>,
 }
 
 impl Engine {
     /// An engine whose compiled code is kept in `cache`.
-    pub fn new(options: Options, cache: Arc<dyn CodeCache>, vitals: Arc<Vitals>) -> Result<Self> {
-        let runtime = Arc::new(Runtime::new(&options)?);
-        let modules = Modules::new(Arc::clone(&runtime), cache, options.compiler)?;
-        let (turns, inspections) = (Turns::new(options.instances as usize), Turns::new(options.inspections as usize));
-        Ok(Self { runtime, modules, breakers: Breakers::default(), turns, inspections, vitals })
+    pub fn new(options: &Options, cache: Arc<dyn CodeCache>, vitals: Arc<Vitals>) -> Result<Self> {
+        let runtime = Arc::new(Runtime::new(options)?);
+        let threads = Arc::new(Threads::new(options.instances as usize)?);
+        let modules = Modules::new(Arc::clone(&runtime), Arc::clone(&threads), cache, options)?;
+        let inspections = Turns::new(options.inspections as usize);
+        Ok(Self { runtime, modules, breakers: Breakers::default(), threads, inspections, vitals })
     }
 
     /// Checks a module, compiles it and keeps it. What does not fit is refused with the reason, for whoever uploaded it.
-    pub async fn inspect(&self, component: Bytes) -> Result<ModuleFacts> {
-        self.modules.inspect(component).await
+    pub async fn inspect(&self, tenant: &Tenant, component: Bytes) -> Result<ModuleFacts> {
+        self.modules.inspect(tenant, component).await
     }
 
     /// Remembers what a validator did with live traffic.
@@ -117,10 +128,37 @@ impl Engine {
     }
 }
 
-/// A guest's reason, cut to its bound.
-fn cut(reason: &str) -> String {
-    match reason.char_indices().find(|(at, c)| at + c.len_utf8() > limits::GUEST_REASON_BYTES) {
-        Some((end, _)) => format!("{}…", &reason[..end]),
-        None => reason.to_owned(),
+/// What a guest says, in a form that logs, answers and databases can take: cut to its bound, and what is not seen is written out.
+fn cut(said: &str) -> String {
+    let mut kept = String::new();
+    for c in said.chars() {
+        let before = kept.len();
+        push_visible(&mut kept, c);
+        if kept.len() > limits::GUEST_REASON_BYTES {
+            kept.truncate(before);
+            kept.push('…');
+            break;
+        }
+    }
+    kept
+}
+
+/// Characters that move the cursor, end a line, turn the direction of writing or that PostgreSQL does not take become `\n` or `\u{…}`.
+fn push_visible(text: &mut String, c: char) {
+    let unseen = matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    if c.is_control() || unseen { text.extend(c.escape_default()) } else { text.push(c) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_guest_says_is_cut_and_shows_all_that_is_in_it() {
+        assert_eq!(cut("above 85 °C"), "above 85 °C");
+        assert_eq!(cut("a\0b\r\n\x1b[31mred\u{202e}"), r"a\u{0}b\r\n\u{1b}[31mred\u{202e}");
+        let long = cut(&"ä".repeat(1 << 20));
+        assert!(long.ends_with("ä…") && long.len() <= limits::GUEST_REASON_BYTES + 3);
+        assert!(cut(&"\0".repeat(1 << 20)).len() <= limits::GUEST_REASON_BYTES + 3);
     }
 }

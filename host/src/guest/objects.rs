@@ -1,7 +1,7 @@
 //! How an object passes a chain of validators, piece by piece, in constant memory.
 //!
 //! Each validator of the chain has one instance for the whole object; what one lets through, the next is shown. Every piece is called on
-//! a thread where it can hold nobody up, within the same bounds as a call about readings; all calls of one instance have a bound of time
+//! one of the guests' threads, within the same bounds as a call about readings; all calls of one instance have a bound of time
 //! together, and what a module may make of an object has a bound of size.
 
 use std::mem;
@@ -15,7 +15,7 @@ use super::engine::{self, Bounds, Fault, Runtime};
 use super::grants::State;
 use super::passage::Passage;
 use super::v1::objects::{self as v1, ObjectValidator};
-use super::{Engine, Run};
+use super::{Engine, Run, Spent};
 use crate::error::{Detail, Error, Kind, Result};
 use crate::limits;
 use crate::rules::Step;
@@ -67,15 +67,20 @@ pub struct Inspection {
     pending: BytesMut,
 }
 
-#[derive(Debug)]
 struct Chain {
     runtime: Arc<Runtime>,
     links: Vec<Link>,
-    /// What reached the chain, and what left it, in bytes.
+    /// What reached the chain, in bytes.
     taken: u64,
-    given: u64,
     media_type: Option<String>,
+    spent: Spent,
     _turn: Turn,
+}
+
+impl std::fmt::Debug for Chain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Chain").field("links", &self.links).field("taken", &self.taken).finish_non_exhaustive()
+    }
 }
 
 /// One validator's place.
@@ -86,9 +91,12 @@ struct Link {
     /// None where it could not be made, which ends the object.
     instance: Option<ObjectValidator>,
     looking: bool,
+    /// What it passed on, in bytes.
+    given: u64,
     /// What it passed on is not what it was shown.
     changed: bool,
     passage: Passage,
+    spent: Spent,
 }
 
 impl std::fmt::Debug for Link {
@@ -141,16 +149,17 @@ impl Engine {
                 self.learn(run, &passage);
                 return Err(Refused { error: unjudged(step, &Self::rests(step, &last)), passages: vec![passage] });
             }
-            modules.push((step.clone(), self.modules.objects(step.digest).await?));
+            modules.push((step.clone(), self.modules.objects(run.tenant, step.digest).await?));
         }
         let turn = self.inspections.take(run.tenant).await?;
         let runtime = Arc::clone(&self.runtime);
-        let begun = tokio::task::spawn_blocking(move || {
-            let mut chain = Chain { runtime, links: Vec::new(), taken: 0, given: 0, media_type: None, _turn: turn };
+        let spent = run.spent.clone();
+        let first = move || {
+            let mut chain = Chain { runtime, links: Vec::new(), taken: 0, media_type: None, spent, _turn: turn };
             let begun = modules.into_iter().try_for_each(|(step, module)| chain.begin(step, &module, &facts));
             (chain, begun)
-        });
-        let (chain, begun) = begun.await.map_err(Error::internal)?;
+        };
+        let (chain, begun) = self.threads.run(run.tenant, first).await?;
         match begun {
             Ok(()) => Ok(Inspection { chain: Some(chain), pending: BytesMut::new() }),
             Err(error) => Err(Refused { error, passages: self.settle(run, chain) }),
@@ -164,7 +173,7 @@ impl Engine {
             return Ok(Vec::new());
         }
         let shown = inspection.pending.split().freeze();
-        let (chain, fed) = with(inspection, move |chain| chain.feed(0, shown)).await?;
+        let (chain, fed) = self.with(run, inspection, move |chain| chain.feed(0, shown)).await?;
         match fed {
             Ok(pieces) => {
                 inspection.chain = Some(chain);
@@ -177,13 +186,28 @@ impl Engine {
     /// Ends the object.
     pub async fn object_finish(&self, run: &Run<'_>, mut inspection: Inspection) -> Result<Passed, Refused> {
         let shown = mem::take(&mut inspection.pending).freeze();
-        let (mut chain, ended) = with(&mut inspection, move |chain| chain.finish(shown)).await?;
+        let (mut chain, ended) = self.with(run, &mut inspection, move |chain| chain.finish(shown)).await?;
         let media_type = chain.media_type.take();
         let passages = self.settle(run, chain);
         match ended {
             Ok(rest) => Ok(Passed { rest, media_type, passages }),
             Err(error) => Err(Refused { error, passages }),
         }
+    }
+
+    /// Works on the chain in the tenant's turn, on a thread for that.
+    async fn with<T: Send + 'static>(
+        &self,
+        run: &Run<'_>,
+        inspection: &mut Inspection,
+        work: impl FnOnce(&mut Chain) -> T + Send + 'static,
+    ) -> Result<(Chain, T)> {
+        let mut chain = inspection.chain.take().ok_or_else(|| Error::internal("an object goes on after it was refused"))?;
+        let work = move || {
+            let done = work(&mut chain);
+            (chain, done)
+        };
+        self.threads.run(run.tenant, work).await
     }
 
     /// Writes down what each validator did.
@@ -201,34 +225,20 @@ impl Engine {
     }
 }
 
-/// Works on the chain in a thread where that holds nobody up.
-async fn with<T: Send + 'static>(
-    inspection: &mut Inspection,
-    work: impl FnOnce(&mut Chain) -> T + Send + 'static,
-) -> Result<(Chain, T)> {
-    let mut chain = inspection.chain.take().ok_or_else(|| Error::internal("an object goes on after it was refused"))?;
-    tokio::task::spawn_blocking(move || {
-        let done = work(&mut chain);
-        (chain, done)
-    })
-    .await
-    .map_err(Error::internal)
-}
-
 impl Chain {
     fn begin(&mut self, step: Step, module: &v1::ObjectValidatorPre<State>, facts: &ObjectFacts) -> Result<()> {
         let (bounds, store) = (self.runtime.bounds(&step), self.runtime.store(&step, None));
         let passage = Passage::of(&step);
-        self.links.push(Link { step, bounds, store, instance: None, looking: false, changed: false, passage });
+        let spent = self.spent.clone();
+        self.links.push(Link { step, bounds, store, instance: None, looking: false, given: 0, changed: false, passage, spent });
         let Some(link) = self.links.last_mut() else { return Ok(()) };
         let started = Instant::now();
-        let begun = engine::call(bounds, &mut link.store, async |store| {
+        let begun = engine::call(bounds, limits::GUEST_OUTPUT_LEAST_BYTES, &mut link.store, async |store| {
             let instance = v1::instance(&mut *store, module).await?;
             let beginning = v1::begin(store, &instance, facts).await?;
             Ok(beginning.map(|beginning| (instance, beginning)))
         });
-        link.passage.calls += 1;
-        link.passage.took += started.elapsed();
+        link.called(started.elapsed());
         let (instance, beginning) = begun.map_err(|fault| link.fails(&fault))?;
         link.instance = Some(instance);
         match beginning {
@@ -244,25 +254,28 @@ impl Chain {
         if from == 0 {
             self.taken += bytes.len() as u64;
         }
+        let most = self.most();
         let mut pieces = vec![bytes];
         for link in &mut self.links[from..] {
             let mut passed = Vec::with_capacity(pieces.len());
             for piece in pieces {
-                link.show(piece, &mut passed)?;
+                link.show(piece, &mut passed, most)?;
             }
             pieces = passed;
         }
         pieces.retain(|piece| !piece.is_empty());
-        self.given += pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
-        if let Some(last) = self.links.last_mut().filter(|_| self.given > self.taken + limits::GUEST_GROWTH_BYTES) {
-            let most = limits::GUEST_GROWTH_BYTES >> 20;
-            return Err(last.fails(&Fault::Answer(format!("it made the object more than {most} MiB larger"))));
-        }
         Ok(pieces)
+    }
+
+    /// How much each link may have passed on by now. It is counted link by link: what one makes of a piece, the next is shown, and each
+    /// might make a hundred times as much of it.
+    fn most(&self) -> u64 {
+        self.taken + limits::GUEST_GROWTH_BYTES
     }
 
     fn finish(&mut self, bytes: Bytes) -> Result<Vec<Bytes>> {
         let mut pieces = self.feed(0, bytes)?;
+        let most = self.most();
         for at in 0..self.links.len() {
             let link = &mut self.links[at];
             if !link.looking {
@@ -272,6 +285,7 @@ impl Chain {
                 Ending::Reject(reason) => return Err(link.rejects(reason)),
                 Ending::Store { append, media_type } => {
                     link.changed |= !append.is_empty() || media_type.is_some();
+                    link.gives(append.len(), most)?;
                     self.media_type = media_type.or(self.media_type.take());
                     pieces.extend(self.feed(at + 1, append)?);
                 }
@@ -282,27 +296,40 @@ impl Chain {
 }
 
 impl Link {
-    fn show(&mut self, mut bytes: Bytes, passed: &mut Vec<Bytes>) -> Result<()> {
+    fn show(&mut self, mut bytes: Bytes, passed: &mut Vec<Bytes>, most: u64) -> Result<()> {
         while !bytes.is_empty() {
             if !self.looking {
+                self.gives(bytes.len(), most)?;
                 passed.push(bytes);
                 return Ok(());
             }
             let shown = bytes.split_to(bytes.len().min(limits::GUEST_CHUNK_BYTES));
-            match self.call(async |store, instance| v1::chunk(store, instance, &shown).await)? {
-                Piece::Keep => passed.push(shown),
+            let piece = match self.call(async |store, instance| v1::chunk(store, instance, &shown).await)? {
+                Piece::Keep => shown,
                 Piece::Replace(other) => {
                     self.changed = true;
-                    passed.push(other);
+                    other
                 }
                 Piece::Pass => {
                     self.looking = false;
-                    passed.push(shown);
+                    shown
                 }
                 Piece::Reject(reason) => return Err(self.rejects(reason)),
-            }
+            };
+            self.gives(piece.len(), most)?;
+            passed.push(piece);
         }
         Ok(())
+    }
+
+    /// Counts what it passes on.
+    fn gives(&mut self, bytes: usize, most: u64) -> Result<()> {
+        self.given += bytes as u64;
+        if self.given <= most {
+            return Ok(());
+        }
+        let growth = limits::GUEST_GROWTH_BYTES >> 20;
+        Err(self.fails(&Fault::Answer(format!("it made the object more than {growth} MiB larger"))))
     }
 
     fn call<T>(
@@ -311,14 +338,20 @@ impl Link {
     ) -> Result<T> {
         let started = Instant::now();
         let Some(instance) = &self.instance else { return Err(Error::internal("an object goes on without an instance")) };
-        let result = engine::call(self.bounds, &mut self.store, async |store| call(store, instance).await);
-        self.passage.calls += 1;
-        self.passage.took += started.elapsed();
+        let result =
+            engine::call(self.bounds, limits::GUEST_OUTPUT_BYTES, &mut self.store, async |store| call(store, instance).await);
+        self.called(started.elapsed());
         let result = match result {
             Ok(_) if self.passage.took > limits::GUEST_OBJECT_TIME => Err(Fault::Time(limits::GUEST_OBJECT_TIME)),
             result => result,
         };
         result.map_err(|fault| self.fails(&fault))
+    }
+
+    fn called(&mut self, took: Duration) {
+        self.passage.calls += 1;
+        self.passage.took += took;
+        (self.spent)(took);
     }
 
     fn fails(&mut self, fault: &Fault) -> Error {

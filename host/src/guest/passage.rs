@@ -150,7 +150,7 @@ impl Level {
 pub struct Line {
     /// How loud.
     pub level: Level,
-    /// As the guest wrote it.
+    /// As the guest wrote it, with what is not seen written out.
     pub message: String,
 }
 
@@ -165,19 +165,52 @@ pub struct Log {
 }
 
 impl Log {
-    pub(super) fn push(&mut self, level: Level, message: String) {
-        if self.lines.len() >= limits::GUEST_LOG_LINES || self.bytes + message.len() > limits::GUEST_LOG_BYTES {
+    /// Takes a line from a guest.
+    pub(super) fn push(&mut self, level: Level, said: &str) {
+        if self.is_full(said.len()) {
             self.dropped += 1;
             return;
         }
-        self.bytes += message.len();
-        self.lines.push(Line { level, message });
+        let mut message = String::with_capacity(said.len());
+        said.chars().for_each(|c| super::push_visible(&mut message, c));
+        self.keep(Line { level, message });
+    }
+
+    fn is_full(&self, more: usize) -> bool {
+        self.lines.len() >= limits::GUEST_LOG_LINES || self.bytes + more > limits::GUEST_LOG_BYTES
+    }
+
+    fn keep(&mut self, line: Line) {
+        if self.is_full(line.message.len()) {
+            self.dropped += 1;
+            return;
+        }
+        self.bytes += line.message.len();
+        self.lines.push(line);
     }
 
     fn append(&mut self, other: Self) {
         self.dropped += other.dropped;
         for line in other.lines {
-            self.push(line.level, line.message);
+            self.keep(line);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_is_bounded_in_lines_and_bytes_and_forges_nothing() {
+        let mut log = Log::default();
+        for _ in 0..1_000 {
+            log.push(Level::Error, "all is well\r\n2026-05-04 ERROR tenant=other \x1b[2J");
+        }
+        assert_eq!((log.lines.len(), log.dropped), (limits::GUEST_LOG_LINES, 900));
+        assert!(log.lines.iter().all(|line| !line.message.contains(char::is_control)));
+        let mut log = Log::default();
+        log.push(Level::Info, &"\0".repeat(limits::GUEST_LOG_BYTES));
+        assert_eq!((log.lines.len(), log.dropped), (0, 1), "what it is written out as counts");
     }
 }

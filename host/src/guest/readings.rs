@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::engine::{Called, Fault};
-use super::passage::Passage;
-use super::{Engine, Run, cut, v1};
+use super::engine::{Fault, Runtime};
+use super::grants::{Lookup, State};
+use super::passage::{Log, Passage};
+use super::v1::readings::{Answer, Changes, ReadingValidatorPre, Room};
+use super::{Engine, Run, Spent, cut, v1};
 use crate::batch::{Batch, Refusal, Refuser};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::limits;
 use crate::rules::Step;
 
@@ -38,6 +40,7 @@ impl Engine {
     pub async fn run(&self, run: &Run<'_>, chain: &[Step], mut batch: Batch) -> Result<Judgement> {
         let mut passages = Vec::with_capacity(chain.len());
         let mut shadowed = Vec::new();
+        let mut room = Room::of(&batch);
         for step in chain {
             let standing = standing_rows(&batch);
             if standing.is_empty() {
@@ -45,7 +48,7 @@ impl Engine {
             }
             let before = step.shadow.filter(|_| run.live).map(|shadow| (shadow, batch.clone()));
             let passage;
-            (batch, passage) = self.step(run, step, batch, standing).await?;
+            (batch, passage) = self.step(run, step, batch, standing, &mut room).await?;
             passages.push(passage);
             if let Some(((version, digest), before)) = before {
                 let step = Step { version, digest, shadow: None, ..step.clone() };
@@ -55,8 +58,15 @@ impl Engine {
         Ok(Judgement { batch, passages, shadowed })
     }
 
-    async fn step(&self, run: &Run<'_>, step: &Step, mut batch: Batch, rows: Vec<u32>) -> Result<(Batch, Passage)> {
-        let module = self.modules.readings(step.digest).await?;
+    async fn step(
+        &self,
+        run: &Run<'_>,
+        step: &Step,
+        mut batch: Batch,
+        rows: Vec<u32>,
+        room: &mut Room,
+    ) -> Result<(Batch, Passage)> {
+        let module = self.modules.readings(run.tenant, step.digest).await?;
         let mut passage = Passage::of(step);
         if run.live
             && let Some(last) = self.breakers.open(step, Instant::now())
@@ -71,31 +81,25 @@ impl Engine {
         let bounds = self.runtime.bounds(step);
         let mut judging = Judging { passage, answered: false, fault_time: Duration::ZERO };
         let mut parts = vec![rows];
-        while let Some(part) = parts.pop() {
+        while let Some(mut part) = parts.pop() {
             if judging.is_spent(bounds.time) {
                 let reason = judging.reason();
                 judging.passage.counts.failed += refuse_all(&mut batch, step, &part, &reason, true);
                 continue;
             }
-            let turn = self.turns.take(run.tenant).await?;
-            let (runtime, module, step_of_call, lookup) =
-                (Arc::clone(&self.runtime), module.clone(), step.clone(), lookup.cloned());
-            let call = move || {
-                let _turn = turn;
-                let started = Instant::now();
-                let shown = v1::readings::shown(batch.columns(), &part);
-                let called =
-                    runtime.call_once(&step_of_call, lookup, async |store| v1::readings::call(store, &module, &shown).await);
-                (batch, part, called, started.elapsed())
+            let call = Call {
+                runtime: Arc::clone(&self.runtime),
+                module: module.clone(),
+                step: step.clone(),
+                lookup: lookup.cloned(),
+                spent: run.spent.clone(),
+                room: *room,
             };
-            let (called, took, part): (Called<v1::readings::Answer>, _, _);
-            (batch, part, called, took) = tokio::task::spawn_blocking(call).await.map_err(Error::internal)?;
-            self.vitals.guest_seconds.observe(took.as_secs_f64());
-            judging.passage.note(took, called.peak_memory_bytes, called.log);
-            let applied = match called.result {
-                Ok(answer) => answer.apply(&mut batch, step, &part).map_err(Fault::Answer),
-                Err(fault) => Err(fault),
-            };
+            let (applied, called);
+            (batch, part, applied, called) = self.threads.run(run.tenant, move || call.judge(batch, part)).await?;
+            *room = called.room;
+            self.vitals.guest_seconds.observe(called.took.as_secs_f64());
+            judging.passage.note(called.took, called.peak_memory_bytes, called.log);
             let fault = match applied {
                 Ok(changes) => {
                     judging.answered = true;
@@ -111,7 +115,7 @@ impl Engine {
                 }
                 Err(fault) => fault,
             };
-            judging.fault_time += took;
+            judging.fault_time += called.took;
             judging.passage.failed(&fault);
             let reason = fault.to_string();
             let (tenant, version, rows) = (run.tenant, step.version, part.len());
@@ -130,6 +134,41 @@ impl Engine {
             self.learn(run, &passage);
         }
         Ok((batch, passage))
+    }
+}
+
+/// One call, with all that it takes to a thread.
+struct Call {
+    runtime: Arc<Runtime>,
+    module: ReadingValidatorPre<State>,
+    step: Step,
+    lookup: Lookup,
+    spent: Spent,
+    room: Room,
+}
+
+/// What a call took, whatever came of it.
+struct Taken {
+    took: Duration,
+    log: Log,
+    peak_memory_bytes: usize,
+    room: Room,
+}
+
+impl Call {
+    /// Shows these rows, and puts the answer into the batch.
+    fn judge(self, mut batch: Batch, part: Vec<u32>) -> (Batch, Vec<u32>, Result<Changes, Fault>, Taken) {
+        let Self { runtime, module, step, lookup, spent, mut room } = self;
+        let started = Instant::now();
+        let shown = v1::readings::shown(batch.columns(), &part);
+        let most = v1::readings::answer_bytes(&shown);
+        let called = runtime.call_once(&step, lookup, most, async |store| v1::readings::call(store, &module, &shown).await);
+        let apply = |answer: Answer| answer.apply(&mut batch, &step, &part, &mut room).map_err(Fault::Answer);
+        let applied = called.result.and_then(apply);
+        let took = started.elapsed();
+        spent(took);
+        let taken = Taken { took, log: called.log, peak_memory_bytes: called.peak_memory_bytes, room };
+        (batch, part, applied, taken)
     }
 }
 

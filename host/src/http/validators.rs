@@ -248,8 +248,8 @@ pub(super) async fn upload(caller: Caller, State(app): State<App>, Path(id): Pat
     let signature = request.headers().get(SIGNATURE).map(|value| STANDARD.decode(value.as_bytes())).transpose();
     let signature = signature
         .map_err(|error| Error::malformed("`X-Module-Signature` is not base64.").at("X-Module-Signature", error.to_string()))?;
-    let component = input::read(request.into_body(), limits::MODULE_BYTES).await?;
-    let version = app.gate.validator_upload(&caller, id, component, signature.as_deref()).await?;
+    let body = input::read(request.into_body(), limits::MODULE_BYTES);
+    let version = app.gate.validator_upload(&caller, id, body, signature.as_deref()).await?;
     created(&format!("/api/platform/validators/{id}/versions"), version.into())
 }
 

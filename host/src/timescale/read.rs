@@ -64,11 +64,14 @@ statements! {
             select o.time, o.value, o.text, o.quality from readings o where o.series_id = s.id order by o.time desc limit 1) r \
         where s.tenant = $1 and s.sensor = $2 order by s.metric, r.time desc, s.id desc";
     /// One answer for each pair that has a value; the newest of all its topics and schema references.
-    LAST_VALUES = "select distinct on (a.place) a.place, r.time, r.value, r.text, s.unit \
-        from unnest($2::text[], $3::text[]) with ordinality as a (sensor, metric, place) \
-        join series s on s.tenant = $1 and s.sensor = a.sensor and s.metric = a.metric cross join lateral ( \
-            select o.time, o.value, o.text from readings o where o.series_id = s.id order by o.time desc limit 1) r \
-        order by a.place, r.time desc, s.id desc";
+    LAST_VALUES = "with last as ( \
+            select distinct on (a.place) a.place, r.time, r.value, r.text, s.unit \
+            from unnest($2::text[], $3::text[]) with ordinality as a (sensor, metric, place) \
+            join series s on s.tenant = $1 and s.sensor = a.sensor and s.metric = a.metric cross join lateral ( \
+                select o.time, o.value, o.text from readings o where o.series_id = s.id order by o.time desc limit 1) r \
+            order by a.place, r.time desc, s.id desc), \
+        summed as (select l.*, sum(coalesce(octet_length(l.text), 0)) over (order by l.place) as bytes from last l) \
+        select place, time, value, case when bytes <= $4 then text end, unit, bytes > $4 from summed";
     ONE = "select r.time, s.sensor, s.topic, s.schema_ref, s.metric, s.unit, r.value, r.text, r.quality \
         from series s join readings r on r.series_id = s.id \
         where s.tenant = $1 and s.sensor = $2 and r.time = $3 \
@@ -105,6 +108,9 @@ pub struct Filter {
     /// Before this time.
     pub to: Option<DateTime<Utc>>,
 }
+
+/// A last value: microseconds since the Unix epoch, the value, its unit.
+pub type LastOf = (i64, Value, String);
 
 /// In which direction of time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
@@ -221,23 +227,34 @@ impl Timescale {
         rows.iter().map(latest).collect::<Result<_, sqlx::Error>>().map_err(away)
     }
 
-    /// The last value of each sensor and metric, with its time in microseconds and its unit, in the order of the pairs.
-    pub async fn last_values(&self, permit: &Permit, of: &[(String, String)]) -> Result<Vec<Option<(i64, Value, String)>>> {
+    /// The last value of each sensor and metric, with its time in microseconds and its unit, in the order of the pairs; `None` where their
+    /// texts together are longer than `most` bytes, which then stay where they are.
+    pub async fn last_values(
+        &self,
+        permit: &Permit,
+        of: &[(String, String)],
+        most: usize,
+    ) -> Result<Option<Vec<Option<LastOf>>>> {
         let sensors: Vec<&str> = of.iter().map(|(sensor, _)| sensor.as_str()).collect();
         let metrics: Vec<&str> = of.iter().map(|(_, metric)| metric.as_str()).collect();
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
         let ask = || async {
-            sqlx::query(LAST_VALUES).bind(permit.tenant().as_str()).bind(&sensors).bind(&metrics).fetch_all(&self.requests).await
+            let query = sqlx::query(LAST_VALUES).bind(permit.tenant().as_str()).bind(&sensors).bind(&metrics).bind(most);
+            query.fetch_all(&self.requests).await
         };
         let rows = self.read(ask).await?;
         let mut values = vec![None; of.len()];
         for row in &rows {
+            if row.try_get(5).map_err(away)? {
+                return Ok(None);
+            }
             let (place, time): (i64, DateTime<Utc>) = (row.try_get(0).map_err(away)?, row.try_get(1).map_err(away)?);
             let value = stored(row.try_get(2).map_err(away)?, row.try_get(3).map_err(away)?);
             if let Some(at) = usize::try_from(place - 1).ok().and_then(|place| values.get_mut(place)) {
                 *at = Some((time.timestamp_micros(), value, row.try_get(4).map_err(away)?));
             }
         }
-        Ok(values)
+        Ok(Some(values))
     }
 
     /// The readings of a sensor at a time: several where they came from several topics or under several schema references.

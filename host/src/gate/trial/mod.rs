@@ -117,7 +117,6 @@ impl Gate {
         let samples: Vec<Bytes> = samples.iter().map(|sample| Bytes::from(sample.to_string())).collect();
         let run = self.on_trial(permit, std::slice::from_ref(step));
         let (ends, passage) = samples::judge(&self.guest, &run, step, &samples, self.clock.now()).await?;
-        self.charged(permit, std::slice::from_ref(&passage));
         let result = |(index, end): (usize, End)| match end {
             End::Judged(batch, reading) => Ok(batch.judged().swap_remove(reading as usize)),
             End::Unreadable(fault) => {
@@ -147,8 +146,7 @@ impl Gate {
             let config: Value = serde_json::from_str(&case.config).map_err(Error::internal)?;
             let step = self.step_of(permit, row, (0, facts.digest), Some(&config)).await?;
             let run = self.on_trial(permit, std::slice::from_ref(&step));
-            let (ends, passage) = samples::judge(&self.guest, &run, &step, &case.readings, self.clock.now()).await?;
-            self.charged(permit, std::slice::from_ref(&passage));
+            let (ends, _) = samples::judge(&self.guest, &run, &step, &case.readings, self.clock.now()).await?;
             let path = format!("cases/{at}");
             wrong.extend(samples::differences(case, &ends).into_iter().map(|difference| Detail {
                 path: path.clone(),
@@ -182,7 +180,6 @@ impl Gate {
                 judged.verdict = "failed";
             }
             results.push(judged);
-            self.charged(permit, &passages);
             for passage in passages {
                 all.add(passage);
             }
@@ -214,7 +211,6 @@ impl Gate {
                 judged.verdict = "failed";
             }
             results.push(judged);
-            self.charged(permit, &passages);
             for passage in passages {
                 all.add(passage);
             }

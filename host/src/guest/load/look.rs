@@ -1,9 +1,12 @@
 //! A look at a component's bytes, before anything is compiled: is it one, of which world, within the bounds?
+//!
+//! One pass that reads headers and counts, in time and memory of the bytes' own size. Whether the bytes are sound is not asked here:
+//! telling that may cost seconds for few of them, so it is the compiler's business, in its process.
 
-use wasmparser::{Encoding, Parser, Payload};
+use wasmparser::{BinaryReaderError, FunctionBody, Instance, MemoryType, Parser, Payload, TableType};
 
 use super::{ModuleFacts, unfit};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::{Grant, Target};
 use crate::rules::Digest;
@@ -13,8 +16,8 @@ const PACKAGE: &str = "weir:validator";
 /// The newest version `1.MINOR` that this host speaks; it runs guests of every older one.
 const MINOR: u64 = 1;
 
-/// Looks at the bytes: is it a component, of which world, within the bounds?
-pub(super) fn look(component: &[u8]) -> Result<ModuleFacts> {
+/// Looks at the bytes: is it a component, of which world, within the bounds? An instance of it may have so many bytes of memory.
+pub(super) fn look(component: &[u8], memory_bytes: usize) -> Result<ModuleFacts> {
     if component.is_empty() {
         return Err(unfit("the body is empty; send the component's bytes"));
     }
@@ -24,7 +27,7 @@ pub(super) fn look(component: &[u8]) -> Result<ModuleFacts> {
     if !Parser::is_component(component) {
         return Err(unfit("it is a core module; make a component of it, as `cargo component`, `jco` and `componentize-py` do"));
     }
-    let mut seen = Seen::default();
+    let mut seen = Seen { memory_bytes, ..Seen::default() };
     seen.read(component)?;
     let (target, version) = seen.world()?;
     let mut grants = Vec::new();
@@ -91,6 +94,12 @@ struct Seen {
     imports: Vec<String>,
     exports: Vec<String>,
     functions: usize,
+    /// Core instances, memories and tables, wherever they are made.
+    instances: usize,
+    memories: usize,
+    tables: usize,
+    /// What an instance may have.
+    memory_bytes: usize,
 }
 
 impl Seen {
@@ -114,47 +123,105 @@ impl Seen {
     }
 
     fn read(&mut self, component: &[u8]) -> Result<()> {
-        let malformed = |error: wasmparser::BinaryReaderError| unfit(format!("its bytes are not sound: {error}"));
-        wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::default())
-            .validate_all(component)
-            .map_err(malformed)?;
-        let mut depth = 0_u32;
+        let mut depth = 0_usize;
         for payload in Parser::new(0).parse_all(component) {
             match payload.map_err(malformed)? {
-                Payload::Version { encoding: Encoding::Component | Encoding::Module, .. } => depth += 1,
+                Payload::Version { .. } => {
+                    depth += 1;
+                    at_most(depth, limits::MODULE_NESTING, "levels of nesting")?;
+                }
                 Payload::End(_) => depth = depth.saturating_sub(1),
                 Payload::ComponentImportSection(section) if depth == 1 => {
                     for import in section {
                         self.imports.push(import.map_err(malformed)?.name.name.to_owned());
+                        at_most(self.imports.len(), limits::MODULE_NAMES, "imports")?;
                     }
                 }
                 Payload::ComponentExportSection(section) if depth == 1 => {
                     for export in section {
                         self.exports.push(export.map_err(malformed)?.name.name.to_owned());
+                        at_most(self.exports.len(), limits::MODULE_NAMES, "exports")?;
                     }
                 }
-                Payload::CodeSectionEntry(body) => self.function(&body).map_err(malformed)??,
+                Payload::InstanceSection(section) => {
+                    for instance in section {
+                        self.instances += usize::from(matches!(instance.map_err(malformed)?, Instance::Instantiate { .. }));
+                        at_most(self.instances, limits::MODULE_INSTANCES, "core instances")?;
+                    }
+                }
+                Payload::MemorySection(section) => {
+                    for memory in section {
+                        self.memory(memory.map_err(malformed)?)?;
+                    }
+                }
+                Payload::TableSection(section) => {
+                    for table in section {
+                        self.table(&table.map_err(malformed)?.ty)?;
+                    }
+                }
+                Payload::CodeSectionEntry(body) => self.function(&body)?,
                 _ => {}
             }
         }
         Ok(())
     }
 
-    /// What costs a compiler most: the number of functions, and the locals of one.
-    fn function(&mut self, body: &wasmparser::FunctionBody<'_>) -> Result<Result<()>, wasmparser::BinaryReaderError> {
-        self.functions += 1;
-        let mut locals = 0_usize;
-        for group in body.get_locals_reader()? {
-            locals = locals.saturating_add(group?.0 as usize);
+    fn memory(&mut self, memory: MemoryType) -> Result<()> {
+        self.memories += 1;
+        at_most(self.memories, limits::MODULE_MEMORIES, "memories")?;
+        let page = 1_u64.checked_shl(memory.page_size_log2.unwrap_or(16)).unwrap_or(u64::MAX);
+        let bytes = memory.initial.saturating_mul(page);
+        if memory.shared {
+            return Err(unfit("it shares its memory, and guests have no threads"));
         }
-        Ok(if self.functions > limits::MODULE_FUNCTIONS {
-            Err(unfit(format!("it has more than {} functions", limits::MODULE_FUNCTIONS)))
-        } else if locals > limits::FUNCTION_LOCALS {
-            Err(unfit(format!("one of its functions has {locals} locals; {} are allowed", limits::FUNCTION_LOCALS)))
-        } else {
-            Ok(())
-        })
+        if usize::try_from(bytes).is_ok_and(|bytes| bytes <= self.memory_bytes) {
+            return Ok(());
+        }
+        let most = self.memory_bytes >> 10;
+        Err(unfit(format!("its memory begins with {} KiB; an instance may have {most} KiB", bytes >> 10)))
     }
+
+    fn table(&mut self, table: &TableType) -> Result<()> {
+        self.tables += 1;
+        at_most(self.tables, limits::MODULE_TABLES, "tables")?;
+        let most = limits::GUEST_TABLE_ELEMENTS;
+        if usize::try_from(table.initial).is_ok_and(|elements| elements <= most) {
+            return Ok(());
+        }
+        Err(unfit(format!("its table begins with {} elements; an instance may have {most}", table.initial)))
+    }
+
+    /// What costs a compiler most: the number of functions, the size of one, its locals, and worst of all the last two together.
+    fn function(&mut self, body: &FunctionBody<'_>) -> Result<()> {
+        self.functions += 1;
+        at_most(self.functions, limits::MODULE_FUNCTIONS, "functions")?;
+        let bytes = body.as_bytes().len();
+        if bytes > limits::FUNCTION_BYTES {
+            let most = limits::FUNCTION_BYTES >> 10;
+            return Err(unfit(format!("one of its functions has {} KiB; {most} KiB are allowed", bytes >> 10)));
+        }
+        let mut locals = 0_usize;
+        for group in body.get_locals_reader().map_err(malformed)? {
+            locals = locals.saturating_add(group.map_err(malformed)?.0 as usize);
+        }
+        if locals > limits::FUNCTION_LOCALS {
+            return Err(unfit(format!("one of its functions has {locals} locals; {} are allowed", limits::FUNCTION_LOCALS)));
+        }
+        if locals.saturating_mul(bytes) > limits::FUNCTION_LOCALS_TIMES_BYTES {
+            let most = limits::FUNCTION_LOCALS_TIMES_BYTES / bytes;
+            return Err(unfit(format!("one of its functions has {locals} locals; {most} are allowed in one of {bytes} bytes")));
+        }
+        Ok(())
+    }
+}
+
+fn at_most(number: usize, most: usize, what: &str) -> Result<()> {
+    if number > most { Err(unfit(format!("it has more than {most} {what}"))) } else { Ok(()) }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
+fn malformed(error: BinaryReaderError) -> Error {
+    unfit(format!("its bytes are not sound: {error}"))
 }
 
 #[cfg(test)]
@@ -162,7 +229,7 @@ mod tests {
     use super::*;
 
     fn reason(component: &[u8]) -> String {
-        look(component).expect_err("it is refused").sentence().to_owned()
+        look(component, limits::GUEST_MEMORY_BYTES).expect_err("it is refused").sentence().to_owned()
     }
 
     #[test]

@@ -1,35 +1,39 @@
 //! From a component's bytes to something that runs: a look at the bytes, a compiler in a process of its own, and the cache.
 //!
-//! The bytes are looked at before anything is compiled: sizes, counts, world, version, imports. Compiling happens in a child with
-//! limits on memory and time, since small modules can cost minutes and gigabytes. What is compiled once is kept for the fleet by the
+//! The bytes are looked at before anything is compiled: sizes, counts, world, version, imports. All that may cost more than the bytes
+//! are long, validating and compiling, happens in a child with limits on memory and time, since small modules can cost minutes and
+//! gigabytes. What is compiled once is kept for the fleet by the
 //! digest of the bytes and the kind of engine.
 
 mod compile;
 mod look;
+mod shelf;
 pub mod signature;
 
-use std::collections::HashMap;
 use std::hash::{Hash as _, Hasher as _};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
 use wasmtime::component::Component;
 
+use self::compile::Compiler;
 pub use self::compile::compile_stdin_to_stdout;
 use self::look::look;
-use super::engine::Runtime;
+use self::shelf::Shelf;
+use super::engine::{self, Fault, Runtime};
 use super::grants::State;
+use super::threads::Threads;
 use super::v1::documents::DocumentValidatorPre;
 use super::v1::objects::ObjectValidatorPre;
 use super::v1::readings::ReadingValidatorPre;
+use super::{Options, cut};
 use crate::error::{Error, Kind, Result};
 use crate::limits;
-use crate::model::{Grant, Target};
+use crate::model::{Grant, Target, Tenant};
 use crate::rules::Digest;
+use crate::turns::Turns;
 
 /// Where modules and their compiled code are kept. It is trusted: what it hands out as compiled code is run as it is.
 pub trait CodeCache: Send + Sync {
@@ -63,11 +67,12 @@ pub struct ModuleFacts {
 /// Compiled modules: in memory, in the cache behind it, or made.
 pub(super) struct Modules {
     runtime: Arc<Runtime>,
+    threads: Arc<Threads>,
     cache: Arc<dyn CodeCache>,
-    compiler: PathBuf,
+    compiler: Compiler,
     engine: String,
-    loaded: Mutex<Loaded>,
-    compiling: Semaphore,
+    loaded: Mutex<Shelf<Module>>,
+    compiling: Turns,
 }
 
 /// A compiled module, ready to be instantiated.
@@ -78,13 +83,6 @@ enum Module {
     Objects(ObjectValidatorPre<State>),
 }
 
-/// What is in memory; `clock` counts its uses, so that the longest unused can go.
-#[derive(Default)]
-struct Loaded {
-    modules: HashMap<Digest, (Module, u64)>,
-    clock: u64,
-}
-
 impl std::fmt::Debug for Modules {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Modules").field("compiler", &self.compiler).field("engine", &self.engine).finish_non_exhaustive()
@@ -92,29 +90,37 @@ impl std::fmt::Debug for Modules {
 }
 
 impl Modules {
-    pub(super) fn new(runtime: Arc<Runtime>, cache: Arc<dyn CodeCache>, compiler: Option<PathBuf>) -> Result<Self> {
-        let compiler = compiler.map_or_else(std::env::current_exe, Ok).map_err(Error::internal)?;
+    pub(super) fn new(
+        runtime: Arc<Runtime>,
+        threads: Arc<Threads>,
+        cache: Arc<dyn CodeCache>,
+        options: &Options,
+    ) -> Result<Self> {
+        let program = options.compiler.clone().map_or_else(std::env::current_exe, Ok).map_err(Error::internal)?;
+        let compiler = Compiler { program, time: options.compile_time };
         let engine = kind(runtime.engine());
-        Ok(Self { runtime, cache, compiler, engine, loaded: Mutex::default(), compiling: Semaphore::new(limits::COMPILING) })
+        let loaded = Mutex::new(Shelf::new(limits::MODULES_CACHED, limits::MODULES_CACHED_BYTES));
+        Ok(Self { runtime, threads, cache, compiler, engine, loaded, compiling: Turns::new(limits::COMPILING) })
     }
 
     /// A module that judges readings.
-    pub(super) async fn readings(&self, digest: Digest) -> Result<ReadingValidatorPre<State>> {
-        if let Module::Readings(module) = self.get(digest).await? { Ok(module) } else { Err(misplaced(digest)) }
+    pub(super) async fn readings(&self, tenant: &Tenant, digest: Digest) -> Result<ReadingValidatorPre<State>> {
+        if let Module::Readings(module) = self.get(tenant, digest).await? { Ok(module) } else { Err(misplaced(digest)) }
     }
 
     /// A module that judges documents.
-    pub(super) async fn documents(&self, digest: Digest) -> Result<DocumentValidatorPre<State>> {
-        if let Module::Documents(module) = self.get(digest).await? { Ok(module) } else { Err(misplaced(digest)) }
+    pub(super) async fn documents(&self, tenant: &Tenant, digest: Digest) -> Result<DocumentValidatorPre<State>> {
+        if let Module::Documents(module) = self.get(tenant, digest).await? { Ok(module) } else { Err(misplaced(digest)) }
     }
 
     /// A module that judges objects.
-    pub(super) async fn objects(&self, digest: Digest) -> Result<ObjectValidatorPre<State>> {
-        if let Module::Objects(module) = self.get(digest).await? { Ok(module) } else { Err(misplaced(digest)) }
+    pub(super) async fn objects(&self, tenant: &Tenant, digest: Digest) -> Result<ObjectValidatorPre<State>> {
+        if let Module::Objects(module) = self.get(tenant, digest).await? { Ok(module) } else { Err(misplaced(digest)) }
     }
 
-    async fn get(&self, digest: Digest) -> Result<Module> {
-        if let Some(module) = self.in_memory(digest) {
+    async fn get(&self, tenant: &Tenant, digest: Digest) -> Result<Module> {
+        let kept = self.loaded.lock().get(digest);
+        if let Some(module) = kept {
             return Ok(module);
         }
         let code = if let Some(code) = self.cache.fetch(digest, &self.engine).await? {
@@ -122,75 +128,77 @@ impl Modules {
         } else {
             let missing = || Error::internal(format!("module {digest} is in a chain but its bytes are not kept"));
             let component = self.cache.component(digest).await?.ok_or_else(missing)?;
-            self.compile(digest, component).await?
+            self.compile(tenant, digest, component).await?
         };
         // It was checked when it was uploaded: that it does not load now is not its sender's affair.
-        self.load(digest, &code).map_err(|error| Error::internal(error.to_string()))
+        self.load(tenant, digest, code).await.map_err(|error| Error::internal(error.to_string()))
     }
 
     /// Looks at a module, compiles it and keeps it.
-    pub(super) async fn inspect(&self, component: Bytes) -> Result<ModuleFacts> {
-        let facts = look(&component)?;
+    pub(super) async fn inspect(&self, tenant: &Tenant, component: Bytes) -> Result<ModuleFacts> {
+        let (looked_at, memory_bytes) = (component.clone(), self.runtime.memory_bytes());
+        let facts = self.threads.run(tenant, move || look(&looked_at, memory_bytes)).await??;
         let code = match self.cache.fetch(facts.digest, &self.engine).await? {
             Some(code) => code,
-            None => self.compile(facts.digest, component).await?,
+            None => self.compile(tenant, facts.digest, component).await?,
         };
         // What the engine's own limits refuse is for whoever uploaded it, as what the look refuses.
-        self.load(facts.digest, &code)?;
+        let module = self.load(tenant, facts.digest, code).await?;
+        let runtime = Arc::clone(&self.runtime);
+        self.threads.run(tenant, move || start(&runtime, &module)).await??;
         Ok(facts)
     }
 
-    fn in_memory(&self, digest: Digest) -> Option<Module> {
-        let mut loaded = self.loaded.lock();
-        loaded.clock += 1;
-        let now = loaded.clock;
-        let (module, used) = loaded.modules.get_mut(&digest)?;
-        *used = now;
-        Some(module.clone())
-    }
-
-    fn load(&self, digest: Digest, code: &[u8]) -> Result<Module> {
-        let component = deserialise(self.runtime.engine(), code);
-        let module = component.and_then(|component| self.prepare(&component));
-        let module = module.map_err(|error| unfit(format!("{:#}", error.root_cause())))?;
-        let mut loaded = self.loaded.lock();
-        loaded.clock += 1;
-        let now = loaded.clock;
-        if loaded.modules.len() >= limits::MODULES_CACHED
-            && let Some(oldest) = loaded.modules.iter().min_by_key(|(_, (_, used))| *used).map(|(digest, _)| *digest)
-        {
-            loaded.modules.remove(&oldest);
-        }
-        loaded.modules.insert(digest, (module.clone(), now));
+    async fn load(&self, tenant: &Tenant, digest: Digest, code: Bytes) -> Result<Module> {
+        let runtime = Arc::clone(&self.runtime);
+        let bytes = code.len();
+        // Tens of megabytes are copied and made executable.
+        let prepared = self.threads.run(tenant, move || prepare(&runtime, &code)).await?;
+        let module = prepared.map_err(|error| unfit(format!("{error:#}")))?;
+        self.loaded.lock().put(tenant, digest, module.clone(), bytes);
         Ok(module)
     }
 
-    /// Links a component with what there is to be granted, by the interface that it exports.
-    fn prepare(&self, component: &Component) -> wasmtime::Result<Module> {
-        let module = self.runtime.linker().instantiate_pre(component)?;
-        let exports = |interface: &str| component.get_export_index(None, interface).is_some();
-        if exports("weir:validator/documents@1.1.0") {
-            return DocumentValidatorPre::new(module).map(Module::Documents);
-        }
-        if exports("weir:validator/objects@1.1.0") {
-            return ObjectValidatorPre::new(module).map(Module::Objects);
-        }
-        ReadingValidatorPre::new(module).map(Module::Readings)
-    }
-
-    /// Compiles in a child and keeps the result. Few at once: each may take all the memory that one is allowed.
-    async fn compile(&self, digest: Digest, component: Bytes) -> Result<Bytes> {
-        let _turn = self.compiling.acquire().await.map_err(Error::internal)?;
+    /// Compiles in a child and keeps the result. Few at once, since each may take all the memory that one is allowed, and one at a time for
+    /// a tenant.
+    async fn compile(&self, tenant: &Tenant, digest: Digest, component: Bytes) -> Result<Bytes> {
+        let _turn = self.compiling.take(tenant).await?;
         if let Some(code) = self.cache.fetch(digest, &self.engine).await? {
             return Ok(code);
         }
-        let code =
-            tokio::time::timeout(limits::COMPILE_TIME, compile::in_child(&self.compiler, &component)).await.map_err(|_| {
-                unfit(format!("it takes longer than {} s to compile; make its functions smaller", limits::COMPILE_TIME.as_secs()))
-            })??;
+        let time = self.compiler.time;
+        let code = tokio::time::timeout(time, compile::in_child(&self.compiler, &component))
+            .await
+            .map_err(|_| unfit(format!("it takes longer than {} s to compile; make its functions smaller", time.as_secs())))??;
         self.cache.keep(digest, &self.engine, component, code.clone()).await?;
         Ok(code)
     }
+}
+
+/// Links a component with what there is to be granted, by the interface that it exports.
+fn prepare(runtime: &Runtime, code: &[u8]) -> wasmtime::Result<Module> {
+    let component = deserialise(runtime.engine(), code)?;
+    let module = runtime.linker().instantiate_pre(&component)?;
+    let exports = |interface: &str| component.get_export_index(None, interface).is_some();
+    if exports("weir:validator/documents@1.1.0") {
+        return DocumentValidatorPre::new(module).map(Module::Documents);
+    }
+    if exports("weir:validator/objects@1.1.0") {
+        return ObjectValidatorPre::new(module).map(Module::Objects);
+    }
+    ReadingValidatorPre::new(module).map(Module::Readings)
+}
+
+/// Makes one instance, which is when the types of what it exports are compared. How it fares when it starts is for its calls to show: it may
+/// depend on its configuration, or on how busy the machine is.
+fn start(runtime: &Runtime, module: &Module) -> Result<()> {
+    let mut store = runtime.store_for("{}".into(), runtime.memory_bytes(), None);
+    let started = engine::call(runtime.widest(), limits::GUEST_OUTPUT_LEAST_BYTES, &mut store, async |store| match module {
+        Module::Readings(module) => module.instantiate_async(store).await.map(|_| Ok(())),
+        Module::Documents(module) => module.instantiate_async(store).await.map(|_| Ok(())),
+        Module::Objects(module) => module.instantiate_async(store).await.map(|_| Ok(())),
+    });
+    if let Err(Fault::Answer(reason)) = started { Err(unfit(reason)) } else { Ok(()) }
 }
 
 /// Names the kind of engine: code of one kind runs on all engines of that kind.
@@ -222,7 +230,8 @@ fn misplaced(digest: Digest) -> Error {
 }
 
 fn unfit(reason: impl Into<String>) -> Error {
-    let reason = reason.into();
+    // Names in it are the module's own.
+    let reason = cut(&reason.into());
     Error::new(Kind::Refused, format!("The module cannot be used: {reason}.")).at("module", reason)
 }
 

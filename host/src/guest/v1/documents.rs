@@ -28,14 +28,20 @@ pub(in crate::guest) struct Answer(wit::Verdict);
 pub(in crate::guest) async fn call(
     store: &mut Store<State>,
     module: &DocumentValidatorPre<State>,
-    document: &Document,
+    shown: &wit::Document,
 ) -> wasmtime::Result<Result<Answer, String>> {
     let instance = module.instantiate_async(&mut *store).await?;
-    let verdict = instance.weir_validator_documents().call_check(store, &shown(document)).await?;
+    let verdict = instance.weir_validator_documents().call_check(store, shown).await?;
     Ok(verdict.map(Answer))
 }
 
-fn shown(document: &Document) -> wit::Document {
+/// Bytes that an answer about this may take on the host: it is read as JSON, which takes many times as much in memory as in writing.
+pub(in crate::guest) fn answer_bytes(shown: &wit::Document) -> usize {
+    (limits::GUEST_DOCUMENT_LEAST_BYTES + 4 * shown.body.len()).min(limits::GUEST_DOCUMENT_BYTES)
+}
+
+/// A document in the guest's form.
+pub(in crate::guest) fn shown(document: &Document) -> wit::Document {
     wit::Document {
         kind: document.kind.clone(),
         operation: match document.operation {
@@ -64,7 +70,7 @@ impl Answer {
             wit::Verdict::Replace(body) => match serde_json::from_str(&body) {
                 Ok(body @ serde_json::Value::Object(_)) => Ok(Said::Replaced(body)),
                 Ok(_) => Err("`replace` is JSON, but no object".to_owned()),
-                Err(error) => Err(format!("`replace` is not JSON: {error}")),
+                Err(error) => Err(cut(&format!("`replace` is not JSON: {error}"))),
             },
         }
     }

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use wasmtime::Store;
 
 use self::exports::weir::validator::readings::{Batch as Shown, Outcome};
-use crate::batch::{Batch, Columns, Refusal, Refuser, Value};
+use crate::batch::{Batch, Columns, Derived, Refusal, Refuser, Value};
 use crate::guest::cut;
 use crate::guest::grants::State;
 use crate::limits;
@@ -89,37 +89,95 @@ impl<'a> Names<'a> {
     }
 }
 
+/// What the validators of a chain may still add to one batch, all of them together: each for itself could add four times what the one
+/// before left, and sixteen of them millions.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::guest) struct Room {
+    rows: usize,
+    bytes: usize,
+}
+
+impl Room {
+    /// For a batch as it came.
+    pub(in crate::guest) fn of(batch: &Batch) -> Self {
+        Self { rows: batch.columns().rows().saturating_mul(limits::GUEST_DERIVED_FACTOR), bytes: limits::GUEST_BATCH_BYTES }
+    }
+
+    /// Takes what an answer adds, or says what there is too much of.
+    fn take(&mut self, outcome: &Outcome) -> Result<(), String> {
+        let Some(rows) = self.rows.checked_sub(outcome.derived.len()) else {
+            let (more, left) = (outcome.derived.len(), self.rows);
+            return Err(format!("`derived` has {more} rows; the chain may add {left} more to this batch"));
+        };
+        let reasons = outcome.rejected.iter().map(|rejection| rejection.reason.len().min(limits::GUEST_REASON_BYTES));
+        let texts = outcome.text.iter().chain(&outcome.unit).map(|(_, text)| text.len());
+        let derived = outcome
+            .derived
+            .iter()
+            .map(|derived| derived.metric.len() + derived.unit.len() + derived.text.as_ref().map_or(0, String::len));
+        let Some(bytes) = self.bytes.checked_sub(reasons.chain(texts).chain(derived).sum()) else {
+            let most = limits::GUEST_BATCH_BYTES >> 20;
+            return Err(format!("with it, the chain adds more than {most} MiB of texts and reasons to this batch"));
+        };
+        *self = Self { rows, bytes };
+        Ok(())
+    }
+}
+
+/// Bytes that an answer about this may take on the host. A list costs the host many times what it costs the guest, which can make all
+/// its elements of the same bytes; so the bound grows with what was shown.
+pub(in crate::guest) fn answer_bytes(shown: &Shown) -> usize {
+    let names = shown.sensors.iter().chain(&shown.metrics).chain(&shown.units).map(String::len);
+    let texts: usize = names.chain(shown.text.iter().map(|(_, text)| text.len())).sum();
+    let by_rows = shown.time.len().saturating_mul(limits::GUEST_OUTPUT_ROW_BYTES);
+    (limits::GUEST_OUTPUT_LEAST_BYTES + 2 * texts).saturating_add(by_rows).min(limits::GUEST_OUTPUT_BYTES)
+}
+
 impl Answer {
     /// Puts the answer about `rows` into the batch, or says why it cannot be used.
-    pub(in crate::guest) fn apply(self, batch: &mut Batch, step: &Step, rows: &[u32]) -> Result<Changes, String> {
+    pub(in crate::guest) fn apply(
+        self,
+        batch: &mut Batch,
+        step: &Step,
+        rows: &[u32],
+        room: &mut Room,
+    ) -> Result<Changes, String> {
         let Self(outcome) = self;
         check(&outcome, rows.len())?;
+        room.take(&outcome)?;
         let changes = changes(&outcome, batch, rows);
         let row = |place: u32| rows[place as usize];
+        let columns = batch.columns_mut();
         for (place, value) in &outcome.value {
-            let (row, columns) = (row(*place), batch.columns_mut());
-            columns.value[row as usize] = *value;
-            columns.set_text(row, None);
+            columns.value[row(*place) as usize] = *value;
         }
-        for (place, text) in outcome.text {
-            let (row, columns) = (row(place), batch.columns_mut());
-            let kept = columns.value[row as usize];
+        for (place, text) in &outcome.text {
+            let value = &mut columns.value[row(*place) as usize];
             // A number stays beside a text only as the two make a boolean.
-            if !is_bool(kept, &text) {
-                columns.value[row as usize] = f64::NAN;
+            if !is_bool(*value, text) {
+                *value = f64::NAN;
             }
-            columns.set_text(row, Some(text));
         }
-        for (place, unit) in &outcome.unit {
-            batch.set_unit(row(*place), unit);
+        // The steady state: numbers in place of numbers.
+        if !(columns.text.is_empty() && outcome.text.is_empty()) {
+            let gone = outcome.value.iter().map(|(place, _)| (row(*place), None));
+            let set = outcome.text.into_iter().map(|(place, text)| (row(place), Some(text)));
+            columns.set_texts(gone.chain(set).collect());
         }
-        for derived in outcome.derived {
-            let value = match derived.text {
-                None => Value::Number(derived.value),
-                Some(text) if !derived.value.is_nan() => Value::Bool(text == "true"),
-                Some(text) => Value::Text(text),
-            };
-            batch.derive(row(derived.row), &derived.metric, &derived.unit, value);
+        if !outcome.unit.is_empty() {
+            batch.set_units(outcome.unit.iter().map(|(place, unit)| (row(*place), unit.as_str())));
+        }
+        if !outcome.derived.is_empty() {
+            batch.derive(outcome.derived.into_iter().map(|derived| Derived {
+                row: row(derived.row),
+                metric: derived.metric,
+                unit: derived.unit,
+                value: match derived.text {
+                    None => Value::Number(derived.value),
+                    Some(text) if !derived.value.is_nan() => Value::Bool(text == "true"),
+                    Some(text) => Value::Text(text),
+                },
+            }));
         }
         for place in outcome.suspect {
             let reading = batch.columns().reading[row(place) as usize];
@@ -221,4 +279,49 @@ fn each_once(list: &str, named: impl Iterator<Item = u32>, rows: usize) -> Resul
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::exports::weir::validator::readings as wit;
+    use super::*;
+
+    fn outcome() -> Outcome {
+        Outcome { rejected: vec![], suspect: vec![], value: vec![], text: vec![], unit: vec![], derived: vec![] }
+    }
+
+    #[test]
+    fn links_of_a_chain_share_the_rows_that_may_be_derived() {
+        let row = wit::Derived { row: 0, metric: "m".into(), unit: String::new(), value: 1.0, text: None };
+        let mut room = Room { rows: 8, bytes: 1_000 };
+        let four = || Outcome { derived: vec![row.clone(); 4], ..outcome() };
+        room.take(&four()).expect("there is room");
+        room.take(&four()).expect("there is room");
+        assert!(room.take(&four()).expect_err("none is left").contains("may add 0 more"));
+        room.take(&outcome()).expect("who adds nothing needs none");
+    }
+
+    #[test]
+    fn links_of_a_chain_share_the_bytes_that_they_may_add() {
+        let mut room = Room { rows: 0, bytes: limits::GUEST_BATCH_BYTES };
+        let reason = wit::Rejection { row: 0, reason: "x".repeat(1 << 20) };
+        room.take(&Outcome { rejected: vec![reason; 100], ..outcome() }).expect("a reason counts as it is kept");
+        let text = || Outcome { text: vec![(0, "x".repeat(6 << 20))], ..outcome() };
+        room.take(&text()).expect("there is room");
+        room.take(&text()).expect("there is room");
+        assert!(room.take(&text()).expect_err("none is left").contains("16 MiB"));
+    }
+
+    #[test]
+    fn an_answer_may_take_what_fits_what_was_shown() {
+        let mut shown = rows_shown(1);
+        assert_eq!(answer_bytes(&shown), limits::GUEST_OUTPUT_LEAST_BYTES + limits::GUEST_OUTPUT_ROW_BYTES);
+        shown.text = vec![(0, "x".repeat(1_000))];
+        assert_eq!(answer_bytes(&shown), limits::GUEST_OUTPUT_LEAST_BYTES + limits::GUEST_OUTPUT_ROW_BYTES + 2_000);
+        assert_eq!(answer_bytes(&rows_shown(1_000_000)), limits::GUEST_OUTPUT_BYTES);
+    }
+
+    fn rows_shown(rows: usize) -> Shown {
+        Shown { time: vec![0; rows], ..shown(&Columns::default(), &[]) }
+    }
 }

@@ -1,0 +1,123 @@
+//! Threads for tenants' code: so many, taken in turns, and behind the gateway's own in line for a core.
+//!
+//! A guest's second is a second of a core. On the runtime's own threads it would hold up requests of others, and beside them, with the
+//! same priority, it would have as large a part of a small machine as everything else together. So it runs here, from the first byte that
+//! is written into its memory to the last that is read out of its answer. The threads are as many as there are turns, and nothing queues
+//! behind them: who waits, waits for its tenant's turn, without a thread.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::model::Tenant;
+use crate::turns::Turns;
+
+type Work = Box<dyn FnOnce() + Send>;
+
+/// The threads. They end with it, each when it has done what it is at.
+#[derive(Debug)]
+pub(super) struct Threads {
+    inlet: Sender<Work>,
+    turns: Turns,
+}
+
+impl Threads {
+    /// So many, a quarter of them for one tenant.
+    pub(super) fn new(number: usize) -> Result<Self> {
+        let number = number.max(1);
+        let (inlet, work) = channel();
+        let work = Arc::new(Mutex::new(work));
+        for _ in 0..number {
+            let work = Arc::clone(&work);
+            thread::Builder::new().name("guest".to_owned()).spawn(move || serve(&work)).map_err(Error::internal)?;
+        }
+        Ok(Self { inlet, turns: Turns::new(number) })
+    }
+
+    /// Does this for a tenant, when it is its turn. Work that was begun is done to its end, also where nobody waits for it any more.
+    pub(super) async fn run<T: Send + 'static>(&self, tenant: &Tenant, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        let turn = self.turns.take(tenant).await?;
+        let (tell, told) = oneshot::channel();
+        let runtime = Handle::current();
+        let work = move || {
+            let _turn = turn;
+            if tell.is_closed() {
+                return;
+            }
+            let _entered = runtime.enter();
+            // A panic is told by the end of the channel, and the thread goes on.
+            if let Ok(done) = catch_unwind(AssertUnwindSafe(work)) {
+                let _ = tell.send(done);
+            }
+        };
+        self.inlet.send(Box::new(work)).map_err(|_| Error::internal("the guests' threads are gone"))?;
+        told.await.map_err(Error::internal)
+    }
+}
+
+/// The life of a thread.
+fn serve(work: &Mutex<Receiver<Work>>) {
+    // On Linux this is the thread's own. Where it is refused, guests only have more of the machine than they should.
+    if let Err(error) = rustix::process::nice(limits::GUEST_NICE) {
+        tracing::debug!(%error, "a guests' thread keeps its priority");
+    }
+    loop {
+        let next = work.lock().recv();
+        let Ok(next) = next else { return };
+        next();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn tenants() -> (Tenant, Tenant) {
+        (Tenant::parse("greedy").expect("a name"), Tenant::parse("other").expect("a name"))
+    }
+
+    #[tokio::test]
+    async fn a_tenant_that_fills_its_own_threads_keeps_nobody_waiting() {
+        let threads = Arc::new(Threads::new(8).expect("threads"));
+        let (greedy, other) = tenants();
+        let (release, held) = channel::<()>();
+        let held = Arc::new(Mutex::new(held));
+        let waits = (0..16).map(|_| {
+            let (threads, greedy, held) = (Arc::clone(&threads), greedy.clone(), Arc::clone(&held));
+            tokio::spawn(async move { threads.run(&greedy, move || held.lock().recv().is_err()).await })
+        });
+        let waits: Vec<_> = waits.collect();
+        tokio::task::yield_now().await;
+        let done = tokio::time::timeout(Duration::from_secs(10), threads.run(&other, || 7)).await;
+        assert_eq!(done.expect("it does not wait").expect("it is done"), 7);
+        drop(release);
+        for wait in waits {
+            wait.await.expect("no panic").expect("it is done");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_and_the_thread_lives_on() {
+        let threads = Threads::new(1).expect("threads");
+        let (tenant, _) = tenants();
+        threads.run(&tenant, || panic!("on purpose")).await.expect_err("it never answers");
+        assert_eq!(threads.run(&tenant, || 7).await.expect("it answers"), 7);
+    }
+
+    #[tokio::test]
+    async fn they_stand_behind_the_others_in_line() {
+        let threads = Threads::new(1).expect("threads");
+        let priority = || rustix::process::getpriority_process(None).expect("its own");
+        let (tenant, _) = tenants();
+        assert_eq!(threads.run(&tenant, priority).await.expect("a number"), (priority() + limits::GUEST_NICE).min(19));
+    }
+}
