@@ -26,7 +26,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("schema", &[]),
     ("guest", &[]),
     // 2 stores: a permit, and the traits that deciders own
-    ("platform", &["policy::Denied", "policy::Permit", "guest::load::CodeCache", "guest::CodeCache"]),
+    ("platform", &["policy::Denied", "policy::Permit", "guest::load::CodeCache", "guest::Claim", "guest::CodeCache"]),
     ("timescale", &["policy::Permit"]),
     ("objects", &["policy::Permit"]),
     ("kafka", &["policy::Permit"]),

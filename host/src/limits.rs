@@ -246,6 +246,8 @@ pub const BREAKER_REST: Duration = Duration::from_secs(10);
 pub const BREAKERS_KEPT: usize = 10_000;
 /// Modules that are compiled at once, each with the memory above; one at a time for a tenant.
 pub const COMPILING: usize = 2;
+/// How long a replica waits before it looks again whether another one has compiled a module.
+pub const COMPILED_ELSEWHERE_WAIT: Duration = Duration::from_millis(200);
 /// How far the compiler stands behind everything else in line for a core, as `nice` counts: a tenth of a request's share.
 pub const COMPILE_NICE: i32 = 10;
 /// Modules that are being uploaded at once, up to 32 MiB of memory each; a quarter of them for one tenant.

@@ -442,7 +442,8 @@ impl Settings {
             }
         };
         within("http.connections", self.http.connections as u64, 1, 1_000_000)?;
-        within("platform.connections", self.platform.connections.into(), 2, 1_000)?;
+        // Each module that is being compiled holds one, and its code is kept over another.
+        within("platform.connections", self.platform.connections.into(), limits::COMPILING as u64 + 1, 1_000)?;
         within("timescale.connections", self.timescale.connections.into(), 2, 1_000)?;
         within("writer.lanes", self.writer.lanes as u64, 1, 64)?;
         within("writer.flush_readings", self.writer.flush_readings as u64, 1, 1_000_000)?;

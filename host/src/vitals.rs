@@ -101,6 +101,8 @@ pub struct Vitals {
     pub guest_calls: Family<GuestLabels, Counter>,
     /// Seconds that one guest call took.
     pub guest_seconds: Histogram,
+    /// Modules that this process had compiled; what is in the cache is not.
+    pub guest_compilations: Counter,
     /// Policy decisions (`allowed`, `denied`).
     pub decisions: Family<Word, Counter>,
     /// Loads of the policy files (`loaded`, `refused`).
@@ -165,6 +167,7 @@ impl Vitals {
             in_flight: Gauge::default(),
             guest_calls: Family::default(),
             guest_seconds: seconds(),
+            guest_compilations: Counter::default(),
             decisions: Family::default(),
             policy_loads: Family::default(),
             object_bytes: Family::default(),
@@ -194,6 +197,7 @@ impl Vitals {
         registry.register("kafka_partitions_paused", "Partitions that are paused", self.paused.clone());
         registry.register_with_unit("kafka_in_flight", "Messages that are not stored yet", Unit::Bytes, self.in_flight.clone());
         registry.register("guest_calls", "Calls of WebAssembly modules", self.guest_calls.clone());
+        registry.register("guest_compilations", "Modules that were compiled", self.guest_compilations.clone());
         registry.register_with_unit("guest_call", "Time of one guest call", Unit::Seconds, self.guest_seconds.clone());
         registry.register("policy_decisions", "Policy decisions", self.decisions.clone());
         registry.register("policy_loads", "Loads of the policy files", self.policy_loads.clone());

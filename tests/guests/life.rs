@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::app::App;
 use crate::support::client::Client;
-use crate::support::guests::{self, VALIDATORS, chain, component, deploy, stats, upload};
+use crate::support::guests::{self, VALIDATORS, chain, component, deploy, stats, upload, validator};
 
 const READINGS: &str = "/api/timescale/sensor-readings";
 
@@ -24,6 +24,28 @@ async fn send(client: &Client, readings: &[Value]) -> Value {
 
 fn limits(max: i32) -> Value {
     json!({ "limits": { "temperature": { "max": max } } })
+}
+
+#[tokio::test]
+async fn two_replicas_that_need_the_same_module_at_once_compile_it_once() {
+    let app = App::start().await;
+    let replica = app.replica();
+    // Compiled for nobody yet: a section more makes it another module.
+    let fresh = [component("range-check"), format!("\0\x25\x04once{}", uuid::Uuid::new_v4().simple()).into_bytes()].concat();
+    let (ours, theirs, form) = (replica.acme(), app.globex(), json!({ "name": "once" }));
+    let (one, other) = tokio::join!(validator(&ours, &form), validator(&theirs, &form));
+    let (one, other) = tokio::join!(upload(&ours, &one, fresh.clone()), upload(&theirs, &other, fresh));
+    assert_eq!((one.status, other.status), (201, 201));
+    let compiled = compilations(&app).await + compilations(&replica).await;
+    assert_eq!(compiled, 1);
+    app.stop();
+    replica.stop();
+}
+
+async fn compilations(app: &App) -> u64 {
+    let metrics = String::from_utf8(app.nobody().get("/metrics").await.body).expect("text");
+    let line = metrics.lines().find_map(|line| line.strip_prefix("weir_guest_compilations_total ")).expect("it is counted");
+    line.parse().expect("a number")
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ use self::breaker::Breakers;
 use self::engine::Runtime;
 pub use self::grants::{LastValue, LastValues, Lookup};
 use self::load::Modules;
-pub use self::load::{CodeCache, ModuleFacts};
+pub use self::load::{Claim, CodeCache, ModuleFacts};
 use self::passage::Passage;
 pub use self::readings::{Judgement, Shadowed};
 use self::threads::Threads;
@@ -99,7 +99,7 @@ impl Engine {
     pub fn new(options: &Options, cache: Arc<dyn CodeCache>, vitals: Arc<Vitals>) -> Result<Self> {
         let runtime = Arc::new(Runtime::new(options)?);
         let threads = Arc::new(Threads::new(options.instances as usize)?);
-        let modules = Modules::new(Arc::clone(&runtime), Arc::clone(&threads), cache, options)?;
+        let modules = Modules::new(Arc::clone(&runtime), Arc::clone(&threads), cache, options, Arc::clone(&vitals))?;
         let inspections = Turns::new(options.inspections as usize);
         Ok(Self { runtime, modules, breakers: Breakers::default(), threads, inspections, vitals })
     }

@@ -34,6 +34,7 @@ use crate::limits;
 use crate::model::{Grant, Target, Tenant};
 use crate::rules::Digest;
 use crate::turns::Turns;
+use crate::vitals::Vitals;
 
 /// Where modules and their compiled code are kept. It is trusted: what it hands out as compiled code is run as it is.
 pub trait CodeCache: Send + Sync {
@@ -41,9 +42,14 @@ pub trait CodeCache: Send + Sync {
     fn fetch<'a>(&'a self, digest: Digest, engine: &'a str) -> BoxFuture<'a, Result<Option<Bytes>>>;
     /// Keeps a module and its compiled code; to keep what is there already does nothing.
     fn keep<'a>(&'a self, digest: Digest, engine: &'a str, component: Bytes, code: Bytes) -> BoxFuture<'a, Result<()>>;
+    /// The right to compile this module for this kind of engine. One in the fleet has it at a time; `None` where somebody else does.
+    fn claim<'a>(&'a self, digest: Digest, engine: &'a str) -> BoxFuture<'a, Result<Option<Claim>>>;
     /// The module itself, as it was uploaded.
     fn component(&self, digest: Digest) -> BoxFuture<'_, Result<Option<Bytes>>>;
 }
+
+/// The right to compile a module, given back when it is dropped.
+pub type Claim = Box<dyn Send>;
 
 /// What a module is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +79,7 @@ pub(super) struct Modules {
     engine: String,
     loaded: Mutex<Shelf<Module>>,
     compiling: Turns,
+    vitals: Arc<Vitals>,
 }
 
 /// A compiled module, ready to be instantiated.
@@ -95,12 +102,13 @@ impl Modules {
         threads: Arc<Threads>,
         cache: Arc<dyn CodeCache>,
         options: &Options,
+        vitals: Arc<Vitals>,
     ) -> Result<Self> {
         let program = options.compiler.clone().map_or_else(std::env::current_exe, Ok).map_err(Error::internal)?;
         let compiler = Compiler { program, time: options.compile_time };
         let engine = kind(runtime.engine());
         let loaded = Mutex::new(Shelf::new(limits::MODULES_CACHED, limits::MODULES_CACHED_BYTES));
-        Ok(Self { runtime, threads, cache, compiler, engine, loaded, compiling: Turns::new(limits::COMPILING) })
+        Ok(Self { runtime, threads, cache, compiler, engine, loaded, compiling: Turns::new(limits::COMPILING), vitals })
     }
 
     /// A module that judges readings.
@@ -160,12 +168,20 @@ impl Modules {
     }
 
     /// Compiles in a child and keeps the result. Few at once, since each may take all the memory that one is allowed, and one at a time for
-    /// a tenant.
+    /// a tenant. What another replica compiles is waited for: after an upgrade, all of them want the same modules at once.
     async fn compile(&self, tenant: &Tenant, digest: Digest, component: Bytes) -> Result<Bytes> {
         let _turn = self.compiling.take(tenant).await?;
-        if let Some(code) = self.cache.fetch(digest, &self.engine).await? {
-            return Ok(code);
-        }
+        let _claim = loop {
+            let claim = self.cache.claim(digest, &self.engine).await?;
+            if let Some(code) = self.cache.fetch(digest, &self.engine).await? {
+                return Ok(code);
+            }
+            if let Some(claim) = claim {
+                break claim;
+            }
+            tokio::time::sleep(limits::COMPILED_ELSEWHERE_WAIT).await;
+        };
+        self.vitals.guest_compilations.inc();
         let time = self.compiler.time;
         let code = tokio::time::timeout(time, compile::in_child(&self.compiler, &component))
             .await
