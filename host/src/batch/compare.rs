@@ -1,7 +1,7 @@
 //! Where two ways of judging the same readings differ.
 
 use serde::Serialize;
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Number, Value as Json};
 
 use super::{Batch, Refuser, Verdict};
 
@@ -39,11 +39,11 @@ pub struct Difference {
     pub candidate: Judged,
 }
 
-/// What became of one reading.
+/// What became of one reading, document or object.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Judged {
-    /// `accept`, `suspect`, `reject` or `failed`.
+    /// `accept`, `suspect` (of a reading), `replace` (of a document or an object), `reject` or `failed`.
     pub verdict: &'static str,
     /// Why it is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -149,5 +149,58 @@ impl Differences {
     /// True where nothing differs and nothing failed.
     pub fn is_clean(&self) -> bool {
         self.accept_to_reject + self.reject_to_accept + self.changed + self.failed == 0
+    }
+}
+
+/// Where two JSON values differ, as JSON Pointers; no more than `most` of them. `same` compares numbers.
+pub fn places(first: &Json, second: &Json, same: fn(&Number, &Number) -> bool, most: usize) -> Vec<String> {
+    let mut found = Vec::new();
+    look((Some(first), Some(second)), String::new(), same, most, &mut found);
+    found
+}
+
+fn look(
+    pair: (Option<&Json>, Option<&Json>),
+    place: String,
+    same: fn(&Number, &Number) -> bool,
+    most: usize,
+    found: &mut Vec<String>,
+) {
+    if found.len() >= most {
+        return;
+    }
+    match pair {
+        (Some(Json::Object(first)), Some(Json::Object(second))) => {
+            let new = second.keys().filter(|name| !first.contains_key(*name));
+            for name in first.keys().chain(new) {
+                let within = format!("{place}/{}", name.replace('~', "~0").replace('/', "~1"));
+                look((first.get(name), second.get(name)), within, same, most, found);
+            }
+        }
+        (Some(Json::Array(first)), Some(Json::Array(second))) => {
+            for at in 0..first.len().max(second.len()) {
+                look((first.get(at), second.get(at)), format!("{place}/{at}"), same, most, found);
+            }
+        }
+        (Some(Json::Number(first)), Some(Json::Number(second))) if same(first, second) => {}
+        (first, second) if first == second => {}
+        _ => found.push(place),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn places_are_pointers_to_what_differs() {
+        let of = |first: Json, second: Json| places(&first, &second, Number::eq, 10);
+        assert!(of(json!({"a": [1, {"b": null}]}), json!({"a": [1, {"b": null}]})).is_empty());
+        assert_eq!(of(json!({"a": 1, "b/c": {"d~": 2}}), json!({"b/c": {"d~": 3}, "e": 4})), ["/a", "/b~1c/d~0", "/e"]);
+        assert_eq!(of(json!({"a": [1, 2]}), json!({"a": [1, 3, null]})), ["/a/1", "/a/2"]);
+        assert_eq!(of(json!([]), json!({})), [""]);
+        assert_eq!(places(&json!([1, 2, 3]), &json!([]), Number::eq, 2), ["/0", "/1"]);
     }
 }

@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 
 use super::Gate;
 use crate::error::{Error, Kind, Result};
-use crate::guest::documents::{Document, Operation};
+use crate::guest::documents::Document;
+use crate::model::Operation;
 use crate::policy::Permit;
 use crate::rules::ChainOf;
 
@@ -63,7 +64,7 @@ impl Gate {
         })
     }
 
-    /// The same for what is to be deleted: a chain may refuse it.
+    /// Lets a chain refuse what is to be deleted.
     pub(in crate::gate) async fn document_deleted(&self, permit: &Permit, kind: &'static str, id: &str) -> Result<()> {
         let sent = Sent { kind, operation: Operation::Delete, id: Some(id) };
         self.document(permit, sent, Map::<String, Value>::new()).await.map(drop)

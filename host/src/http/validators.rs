@@ -237,8 +237,9 @@ impl From<VersionRow> for Version {
     }
 }
 
-/// Upload a module: a WebAssembly component. It is checked and compiled before this answers, and becomes the next version. Where the
-/// tenant has signing keys, `X-Module-Signature` has the ed25519 signature of the component's bytes, in base64.
+/// Upload a module: a WebAssembly component. It is checked and compiled before this answers, the cases that it carries are run, and it
+/// becomes the next version. Where the tenant has signing keys, `X-Module-Signature` has the ed25519 signature of the component's bytes,
+/// in base64.
 #[utoipa::path(put, path = "/validators/{id}/module", tag = "validators",
     params(("id" = Uuid, Path), ("X-Module-Signature" = Option<String>, Header)),
     request_body(content = Vec<u8>, content_type = "application/wasm"),

@@ -41,7 +41,13 @@ pub(super) fn run(project: &Project) -> Result<Built, Failure> {
         let (size, most) = (component.len() >> 20, limits::MODULE_BYTES >> 20);
         return Err(Failure(format!("the component has {size} MiB; Weir takes {most} MiB")));
     }
-    let built = Built { path: project.component(), size: component.len(), cases: cases::of(&component)?.len() };
+    let carried = cases::of(&component)?;
+    for case in &carried {
+        if let Some(misplaced) = case.misplaced(project.target.into()) {
+            return Err(Failure(format!("{}: the case `{}` does not fit: {misplaced}", path.display(), case.name)));
+        }
+    }
+    let built = Built { path: project.component(), size: component.len(), cases: carried.len() };
     fs::write(&built.path, component).map_err(|error| Failure(format!("{} cannot be written: {error}", built.path.display())))?;
     Ok(built)
 }
