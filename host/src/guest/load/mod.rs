@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 use wasmtime::component::Component;
 
 pub use self::compile::compile_stdin_to_stdout;
-use self::look::look;
+pub use self::look::look;
 use super::engine::Runtime;
 use super::grants::State;
 use super::v1::documents::DocumentValidatorPre;
