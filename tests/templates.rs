@@ -144,6 +144,16 @@ async fn the_template_for_documents_in_rust_lives() {
 }
 
 #[tokio::test]
+async fn the_template_for_documents_in_javascript_lives() {
+    judges_documents("js", &["node", "--test"]).await;
+}
+
+#[tokio::test]
+async fn the_template_for_documents_in_python_lives() {
+    judges_documents("python", &["python3", "-m", "unittest"]).await;
+}
+
+#[tokio::test]
 async fn the_template_for_objects_in_rust_lives() {
     judges_objects("rust", &["cargo", "test", "--quiet"]).await;
 }

@@ -95,7 +95,7 @@ mod tests {
         let parent = tempfile::tempdir().expect("a folder");
         let all = [
             (Target::Readings, &[Language::Rust, Language::Js, Language::Python, Language::C][..]),
-            (Target::Documents, &[Language::Rust]),
+            (Target::Documents, &[Language::Rust, Language::Js, Language::Python]),
             (Target::Objects, &[Language::Rust]),
         ];
         for (target, langs) in all {
