@@ -52,6 +52,11 @@ impl fmt::Display for Wanted {
 }
 
 impl<T> End<T> {
+    /// What passes, where it does.
+    pub fn passed(&self) -> Option<&T> {
+        if let Self::Passed { now, .. } = self { Some(now) } else { None }
+    }
+
     /// The verdict, in the words of `test`.
     pub fn verdict(&self) -> &'static str {
         match self {

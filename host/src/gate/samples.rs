@@ -88,6 +88,14 @@ pub async fn judge_document(
     Ok((end, all))
 }
 
+/// What became of a document that a validator was shown; `None` where it could not be judged.
+pub(super) fn document_end(body: &Result<Value>, before: &Value, did: Option<&Passage>) -> Option<cases::End<Value>> {
+    match body {
+        Ok(now) => Some(cases::End::Passed { changed: now != before, now: now.clone() }),
+        Err(error) => ended(error, did?),
+    }
+}
+
 /// Shows a whole object to one validator; what would be stored of it, and what the module did.
 pub async fn judge_object(
     engine: &Engine,
@@ -135,7 +143,7 @@ pub async fn judge_object(
 }
 
 /// What an error of a module's says of what it was shown; `None` where it says that nothing could be judged.
-pub(super) fn ended<T>(error: &Error, did: &Passage) -> Option<cases::End<T>> {
+fn ended<T>(error: &Error, did: &Passage) -> Option<cases::End<T>> {
     if error.kind() != Kind::Refused {
         return None;
     }

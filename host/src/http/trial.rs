@@ -218,7 +218,8 @@ pub struct StatsReport {
     last_errors: Vec<Noted>,
     /// The newest lines of its log.
     last_logs: Vec<Noted>,
-    /// The newest readings on which the shadow and the active version differed.
+    /// The newest readings or documents on which the shadow and the active version differed. Of a document it says which one it is and
+    /// where the two let different things through, and not what is in it.
     last_differences: Vec<Noted>,
 }
 
@@ -247,7 +248,7 @@ pub struct VersionStats {
     updated_at: String,
 }
 
-/// What a version did in the shadow of others.
+/// What a version did in the shadow of others: readings or documents.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ShadowStats {

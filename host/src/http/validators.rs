@@ -301,7 +301,8 @@ pub struct ShadowForm {
     version: Option<i32>,
 }
 
-/// Let a version run beside the active one on live readings; it decides nothing, and `stats` counts where it differs.
+/// Let a version run beside the active one on live readings or documents; it decides nothing, and `stats` counts where it differs. A
+/// validator of objects has no shadow.
 #[utoipa::path(post, path = "/validators/{id}/shadow", tag = "validators", params(("id" = Uuid, Path)), request_body = ShadowForm,
     responses((status = 200, body = Envelope<Validator>), (status = "4XX", body = ErrorBody)))]
 pub(super) async fn shadow(
