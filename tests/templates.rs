@@ -1,4 +1,4 @@
-//! `weir validator` as a tenant's developer types it: every template is built with its language's tools, tested, and judges readings.
+//! `weir validator` as a tenant's developer types it: every template is built with its language's tools, tested, and judges what it is for.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use base64::Engine as _;
-use serde_json::json;
+use reqwest::Method;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::app::App;
@@ -62,30 +63,35 @@ fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// From `new` to a reading that the validator refuses.
-async fn lives(lang: &str, own_test: &[&str]) {
+/// From `new` to a version that runs, with its own configuration: the gateway, and the validator's id.
+async fn runs(lang: &str, target: &str, cases: usize, own_test: &[&str], config: &Value) -> (App, String) {
     let developer = Developer::new();
-    let name = format!("limits-in-{lang}");
-    developer.does(&["new", "--lang", lang, &name]);
+    let name = format!("{target}-in-{lang}");
+    developer.does(&["new", "--lang", lang, "--target", target, &name]);
     let built = developer.does(&["build", &name]);
-    assert!(built.contains("carries 2 cases"), "{built}");
+    assert!(built.contains(&format!("carries {cases} cases")), "{built}");
     let tested = developer.run(own_test[0], &own_test[1..], &name);
     assert!(tested.status.success(), "its own test: {}", said(&tested));
     let tested = developer.does(&["test", &name]);
-    assert!(tested.contains("2 of 2 cases passed") && tested.contains("peak memory"), "{tested}");
+    assert!(tested.contains(&format!("{cases} of {cases} cases passed")) && tested.contains("peak memory"), "{tested}");
 
     let app = App::start().await;
-    let acme = app.acme();
     let pushed =
         developer.does(&["push", &name, "--url", &app.base, "--token", app.token("acme", "administrator"), "--activate"]);
     assert!(pushed.contains("a new validator, version 1") && pushed.contains("version 1 runs now"), "{pushed}");
-    let id = pushed.split_once('(').and_then(|(_, rest)| rest.split_once(')')).expect("its id").0;
+    let id = pushed.split_once('(').and_then(|(_, rest)| rest.split_once(')')).expect("its id").0.to_owned();
+    let change = json!({ "config": config, "errorStrategy": "reject" });
+    app.acme().put(&format!("/api/platform/validators/{id}"), &change).await.expect(200);
+    (app, id)
+}
+
+/// To a reading that the validator refuses.
+async fn judges_readings(lang: &str, own_test: &[&str]) {
     let config = json!({ "limits": { "temperature": { "min": -40, "max": 85 } } });
-    acme.put(&format!("/api/platform/validators/{id}"), &json!({ "config": config, "errorStrategy": "reject" }))
-        .await
-        .expect(200);
+    let (app, id) = runs(lang, "readings", 2, own_test, &config).await;
+    let acme = app.acme();
     acme.post("/api/platform/kafka-topics", &json!({ "name": "rooms" })).await.expect(201);
-    acme.put("/api/platform/validators/chain/rooms", &json!({ "validatorIds": [id] })).await.expect(200);
+    guests::chain(&acme, "rooms", &[&id]).await;
     let reading = |temperature: f64| {
         let values = json!({ "temperature": temperature, "open": true, "mode": "eco" });
         json!({ "sensorId": "room-4", "timestamp": "2026-05-04T12:00:00Z", "values": values, "topic": "rooms" })
@@ -96,25 +102,79 @@ async fn lives(lang: &str, own_test: &[&str]) {
     app.stop();
 }
 
+/// To a topic that the validator changes and one that it refuses.
+async fn judges_documents(lang: &str, own_test: &[&str]) {
+    let config = json!({ "prefixes": { "kafka-topics": "plant-" } });
+    let (app, id) = runs(lang, "documents", 5, own_test, &config).await;
+    let acme = app.acme();
+    guests::chain(&acme, "documents/kafka-topics", &[&id]).await;
+    let topics = "/api/platform/kafka-topics";
+    let made = acme.post(topics, &json!({ "name": "plant-1", "description": " the first " })).await.expect(201);
+    assert_eq!(made["data"]["description"], "the first", "{made}");
+    let sentence = acme.post(topics, &json!({ "name": "office" })).await.expect_error(422);
+    assert!(sentence.contains("begin the name with `plant-`"), "{sentence}");
+    app.stop();
+}
+
+/// To a file that the validator changes and one that it refuses.
+async fn judges_objects(lang: &str, own_test: &[&str]) {
+    let (app, id) = runs(lang, "objects", 5, own_test, &json!({ "maxBytes": 200_000 })).await;
+    let acme = app.acme();
+    acme.post("/api/storage/buckets", &json!({ "name": "files" })).await.expect(201);
+    guests::chain(&acme, "objects/files", &[&id]).await;
+    let text = acme.clone().with("content-type", "text/plain");
+    let put = async |name: &str, bytes: Vec<u8>| text.ask(Method::PUT, &format!("/api/storage/files/files/{name}"), bytes).await;
+    put("list.txt", b"one\r\ntwo\r\n".repeat(9_000)).await.expect(201);
+    let stored = acme.get("/api/storage/files/download/files/list.txt").await;
+    assert!(stored.body == b"one\ntwo\n".repeat(9_000), "{} bytes", stored.body.len());
+    let sentence = put("none.txt", b"on\0e".to_vec()).await.expect_error(422);
+    assert!(sentence.contains("byte 3 is zero"), "{sentence}");
+    put("big.txt", vec![b'a'; 300_000]).await.expect_error(422);
+    app.stop();
+}
+
 #[tokio::test]
 async fn the_template_in_rust_lives() {
-    lives("rust", &["cargo", "test", "--quiet"]).await;
+    judges_readings("rust", &["cargo", "test", "--quiet"]).await;
+}
+
+#[tokio::test]
+async fn the_template_for_documents_in_rust_lives() {
+    judges_documents("rust", &["cargo", "test", "--quiet"]).await;
+}
+
+#[tokio::test]
+async fn the_template_for_documents_in_javascript_lives() {
+    judges_documents("js", &["node", "--test"]).await;
+}
+
+#[tokio::test]
+async fn the_template_for_documents_in_python_lives() {
+    judges_documents("python", &["python3", "-m", "unittest"]).await;
+}
+
+#[tokio::test]
+async fn the_template_for_objects_in_rust_lives() {
+    judges_objects("rust", &["cargo", "test", "--quiet"]).await;
 }
 
 #[tokio::test]
 async fn the_template_in_javascript_lives() {
-    lives("js", &["node", "--test"]).await;
+    judges_readings("js", &["node", "--test"]).await;
 }
 
 #[tokio::test]
 async fn the_template_in_python_lives() {
-    lives("python", &["python3", "-m", "unittest"]).await;
+    judges_readings("python", &["python3", "-m", "unittest"]).await;
 }
 
 #[tokio::test]
 async fn the_template_in_c_lives() {
-    lives("c", &["sh", "-c", "mkdir -p build && cc -Wall -Wextra -Werror -o build/test test.c validator.c weir.c && build/test"])
-        .await;
+    judges_readings(
+        "c",
+        &["sh", "-c", "mkdir -p build && cc -Wall -Wextra -Werror -o build/test test.c validator.c weir.c && build/test"],
+    )
+    .await;
 }
 
 #[test]
@@ -198,9 +258,54 @@ fn a_case_that_fails_says_what_was_expected_and_what_was_found() {
     let config = r#"{"limits": {"u": {"min": 0, "max": 1}}}"#;
     let said = developer.fails(&["test", "x/x.wasm", "--samples", "samples", "--config", config]);
     assert!(said.contains("0  accept   t=2 u=true") && said.contains("1  no reading"), "{said}");
+    // A case about what the project does not judge is said when it is built, and not when it is pushed.
+    let document =
+        json!([{ "name": "a document", "document": { "kind": "schemas", "body": {} }, "expect": { "verdict": "accept" } }]);
+    fs::write(developer.path("x/cases.json"), document.to_string()).expect("written");
+    let said = developer.fails(&["build", "x"]);
+    assert!(said.contains("`a document` does not fit: it is about documents, and the module judges readings"), "{said}");
     fs::write(developer.path("x/cases.json"), "[{\"name\": 3}]").expect("written");
     let said = developer.fails(&["build", "x"]);
     assert!(said.contains("cases.json: ") && said.contains("/0/name"), "{said}");
+}
+
+#[test]
+fn samples_of_documents_and_files_are_shown_line_by_line() {
+    let developer = Developer::new();
+    for guest in ["redact", "image-guard"] {
+        fs::write(developer.path(&format!("{guest}.wasm")), guests::component(guest)).expect("written");
+    }
+    let documents = "{\"kind\": \"schemas\", \"body\": {\"name\": \"a\", \"secret\": 1}}\n\n\
+                     {\"kind\": \"schemas\", \"body\": {\"name\": \"ann@example.com\"}}\n{\"kind\": \"schemas\"}\n";
+    fs::write(developer.path("documents"), documents).expect("written");
+    let config = r#"{"refuse": {"emails": true}, "fields": [{"name": "secret", "action": "remove"}]}"#;
+    let said = developer.does(&["test", "redact.wasm", "--samples", "documents", "--config", config]);
+    for line in [
+        "8 of 8 cases passed",
+        "ok    fields go by place and by name, and the others stay  (a document, ",
+        r#"0  replace  {"name":"a"}"#,
+        "1  reject   /name: this has what looks like an e-mail address",
+        "2  no document: missing field `body`",
+        "3 samples in ",
+    ] {
+        assert!(said.contains(line), "no `{line}` in: {said}");
+    }
+    fs::write(developer.path("one.txt"), "one").expect("written");
+    fs::write(developer.path("two.png"), "two").expect("written");
+    let samples = ["--samples", "one.txt", "--samples", "two.png", "--config", r#"{"otherFiles": "pass"}"#];
+    let said = developer.does(&[&["test", "image-guard.wasm"], &samples[..]].concat());
+    for line in
+        ["9 of 9 cases passed", "0  accept   3 bytes, sha256 7692c3ad", "1  reject   the name ends in .png", "peak memory"]
+    {
+        assert!(said.contains(line), "no `{line}` in: {said}");
+    }
+    // What a case finds otherwise is told as for readings, and what a module fails on is no rejection.
+    let case =
+        json!([{ "name": "x", "object": { "objectName": "a", "text": "b" }, "expect": { "verdict": "accept", "size": 1 } }]);
+    let failing = weir::cases::append(&guests::component("image-guard"), case.to_string().as_bytes()).expect("sound");
+    fs::write(developer.path("failing.wasm"), failing).expect("written");
+    let said = developer.fails(&["test", "failing.wasm"]);
+    assert!(said.contains("FAIL  x  (an object, ") && said.contains("expected accept, found reject, since "), "{said}");
 }
 
 #[tokio::test]

@@ -229,6 +229,8 @@ pub const CASES: usize = 50;
 pub const CASE_READINGS: usize = 100;
 /// All cases of a module, in bytes of JSON: 50 of twenty readings each, at 200 bytes.
 pub const CASES_BYTES: usize = 256 << 10;
+/// A value or a text of what a case expects or finds, in bytes of the sentence that says how they differ.
+pub const CASE_SHOWN_BYTES: usize = 200;
 /// Configuration of one validator, in bytes of JSON.
 pub const GUEST_CONFIG_BYTES: usize = 64 << 10;
 /// Validators of one chain.

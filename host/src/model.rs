@@ -295,6 +295,19 @@ impl Target {
     }
 }
 
+/// What is to be done with a document.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Operation {
+    /// It is new.
+    #[default]
+    Create,
+    /// Some fields change.
+    Update,
+    /// It goes away.
+    Delete,
+}
+
 /// What a deployment may grant a module beyond its own memory and time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]

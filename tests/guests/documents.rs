@@ -56,3 +56,41 @@ async fn a_chain_takes_validators_of_its_own_kind_and_each_says_which() {
     acme.json(Method::POST, VALIDATORS, form.to_string()).await.expect_error(400);
     app.stop();
 }
+
+#[tokio::test]
+async fn a_shadow_sees_the_same_documents_and_decides_nothing() {
+    let app = App::start().await;
+    let acme = app.acme();
+    let config = json!({ "fields": [{ "name": "description", "action": "mask" }], "refuse": { "emails": true } });
+    let id = deploy(&acme, "redact", &json!({ "name": "redact", "target": "documents", "config": config })).await;
+    // It lets everything pass as it is, and fails on some.
+    guests::upload(&acme, &id, guests::component("fault-trips-documents")).await.expect(201);
+    chain(&acme, "documents/kafka-topics", &[&id]).await;
+    acme.post(&format!("{VALIDATORS}/{id}/shadow"), &json!({ "version": 2 })).await.expect(200);
+
+    let made = acme.post(TOPICS, &json!({ "name": "rooms", "description": "ask Ann" })).await.expect(201)["data"].clone();
+    assert_eq!(made["description"], "***", "the shadow would let it pass: {made}");
+    acme.post(TOPICS, &json!({ "name": "halls" })).await.expect(201);
+    acme.post(TOPICS, &json!({ "name": "ann@example.com" })).await.expect_error(422);
+    acme.put(&format!("{TOPICS}/halls"), &json!({ "description": "a trap" })).await.expect(200);
+    acme.delete(&format!("{TOPICS}/halls")).await.expect(204);
+    let seen =
+        guests::stats(&acme, &id, |stats| stats["versions"][0]["shadow"]["compared"] == 5 && stats["versions"][1]["calls"] == 5);
+    let seen = seen.await;
+    let shadow = &seen["versions"][0]["shadow"];
+    assert_eq!(
+        (&shadow["changed"], &shadow["rejectToAccept"], &shadow["acceptToReject"]),
+        (&1.into(), &1.into(), &1.into()),
+        "{seen}"
+    );
+    assert_eq!((&seen["versions"][0]["failed"], &seen["activeVersion"]), (&1.into(), &1.into()), "{seen}");
+    assert_eq!((&seen["versions"][1]["replaced"], &seen["versions"][1]["rejected"]), (&2.into(), &1.into()), "{seen}");
+    let differences = seen["lastDifferences"].as_array().expect("a list");
+    let changed = differences.iter().find(|difference| difference["kind"] == "changed").expect("one was changed");
+    assert_eq!((&changed["document"]["kind"], &changed["differsAt"]), (&"kafka-topics".into(), &json!(["/description"])));
+    assert_eq!((&changed["active"]["verdict"], &changed["candidate"]["verdict"]), (&"replace".into(), &"accept".into()));
+    // What one of both refuses or removes is not written down.
+    let told = serde_json::Value::from(differences.clone()).to_string();
+    assert!(!told.contains("Ann") && !told.contains("ann@"), "{told}");
+    app.stop();
+}

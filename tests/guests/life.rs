@@ -98,6 +98,96 @@ async fn the_cases_in_a_module_are_run_when_it_is_uploaded() {
 }
 
 #[tokio::test]
+async fn the_cases_of_documents_and_objects_are_run_as_well() {
+    let app = App::start().await;
+    let acme = app.acme();
+    for (guest, target, own) in [("redact", "documents", 8), ("image-guard", "objects", 9)] {
+        // The samples carry cases of their own, which hold where they are uploaded as they are.
+        assert_eq!(weir::cases::of(&component(guest)).expect("sound cases").len(), own, "{guest}");
+        deploy(&acme, guest, &json!({ "name": guest, "target": target })).await;
+    }
+    let with = |guest: &str, case: Value| {
+        weir::cases::append(&component(guest), json!([case]).to_string().as_bytes()).expect("sound cases")
+    };
+    let document = json!({ "kind": "kafka-topics", "body": { "name": "rooms", "description": "ask Ann" } });
+    let config = json!({ "fields": [{ "name": "description", "action": "mask" }] });
+    let masks = |expect: Value| json!({ "name": "masks", "config": config, "document": document, "expect": expect });
+    let object = json!({ "objectName": "list.txt", "mediaType": "text/plain", "text": "one" });
+    let passes =
+        |expect: Value| json!({ "name": "passes", "config": { "otherFiles": "pass" }, "object": object, "expect": expect });
+    let form = |target: &str| json!({ "name": format!("more {target}"), "target": target });
+    let (documents, objects) =
+        (guests::validator(&acme, &form("documents")).await, guests::validator(&acme, &form("objects")).await);
+    for (id, guest, case, sentence) in [
+        (&documents, "redact", masks(json!({ "verdict": "accept" })), "`masks`: expected accept, found replace"),
+        (
+            &documents,
+            "redact",
+            masks(json!({ "verdict": "replace", "values": { "/description": "ask" } })),
+            r#"`masks`: expected /description to be "ask", found "***""#,
+        ),
+        (
+            &documents,
+            "redact",
+            masks(json!({ "verdict": "reject", "reason": "an address" })),
+            "`masks`: expected reject, found replace",
+        ),
+        (&objects, "image-guard", passes(json!({ "verdict": "accept", "size": 4 })), "`passes`: expected 4 bytes, found 3"),
+        (&objects, "image-guard", masks(json!({ "verdict": "accept" })), "it is about documents, and the module judges objects"),
+    ] {
+        let refused = upload(&acme, id, with(guest, case)).await.expect_error(422);
+        assert!(refused.contains(sentence), "{refused}");
+        assert_eq!(acme.get(&format!("{VALIDATORS}/{id}/versions")).await.expect(200)["data"], json!([]));
+    }
+    let held = json!({ "verdict": "replace", "body": { "name": "rooms", "description": "***" } });
+    upload(&acme, &documents, with("redact", masks(held))).await.expect(201);
+    upload(&acme, &objects, with("image-guard", passes(json!({ "verdict": "accept", "text": "one" })))).await.expect(201);
+    // A case that cannot be read is a mistake with its place.
+    let broken = with("image-guard", passes(json!({ "verdict": "accept" })));
+    let at = broken.windows(10).rposition(|bytes| bytes == b"objectName").expect("it is in there");
+    let broken = [&broken[..at], &b"object-ame"[..], &broken[at + 10..]].concat();
+    let refused = upload(&acme, &objects, broken).await.expect_error(422);
+    assert!(refused.contains("/0/object/object-ame"), "{refused}");
+    app.stop();
+}
+
+#[tokio::test]
+async fn samples_of_documents_and_objects_have_the_form_of_cases() {
+    let app = App::start().await;
+    let acme = app.acme();
+    let redact = deploy(&acme, "redact", &json!({ "name": "redact", "target": "documents" })).await;
+    let config = json!({ "refuse": { "emails": true }, "fields": [{ "name": "secret", "action": "remove" }] });
+    let samples = json!([
+        { "kind": "connectors", "body": { "name": "a", "secret": 1 } },
+        { "kind": "connectors", "operation": "update", "id": "a", "subject": "user:ann", "body": { "name": "ann@example.com" } },
+        { "kind": "connectors", "operation": "delete", "id": "a" },
+    ]);
+    let test = format!("{VALIDATORS}/{redact}/test");
+    let tried = acme.post(&test, &json!({ "samples": samples, "config": config })).await.expect(200)["data"]["results"].clone();
+    let verdicts: Vec<&Value> = (0..3).map(|at| &tried[at]["verdict"]).collect();
+    assert_eq!(verdicts, ["replace", "reject", "accept"], "{tried}");
+    assert_eq!(tried[0]["values"], json!({ "name": "a" }));
+    assert!(tried[1]["reason"].as_str().is_some_and(|reason| reason.starts_with("/name: ")), "{tried}");
+    let wrong = json!({ "samples": [{ "kind": "connectors", "body": [] }] });
+    let answer = acme.post(&test, &wrong).await;
+    assert_eq!(serde_json::from_slice::<Value>(&answer.body).expect("JSON")["details"][0]["path"], "/samples/0/body");
+    answer.expect_error(400);
+
+    let guard = deploy(&acme, "image-guard", &json!({ "name": "guard", "target": "objects" })).await;
+    let test = format!("{VALIDATORS}/{guard}/test");
+    let samples =
+        json!([{ "objectName": "a.txt", "text": "one" }, { "objectName": "a.txt", "base64": "b25l", "mediaType": "image/png" }]);
+    let tried =
+        acme.post(&test, &json!({ "samples": samples, "config": { "otherFiles": "pass" } })).await.expect(200)["data"].clone();
+    assert_eq!(
+        (&tried["results"][0]["verdict"], &tried["results"][1]["verdict"]),
+        (&"accept".into(), &"reject".into()),
+        "{tried}"
+    );
+    app.stop();
+}
+
+#[tokio::test]
 async fn what_a_module_does_is_counted_for_each_version() {
     let app = App::start().await;
     let acme = app.acme();

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::support::app::App;
-use crate::support::guests::{chain, deploy};
+use crate::support::guests::{VALIDATORS, chain, component, deploy, upload};
 
 /// A PNG of one pixel with a text chunk.
 fn png() -> Vec<u8> {
@@ -65,5 +65,20 @@ async fn a_file_is_rewritten_or_refused_on_its_way() {
         .await
         .expect("a count");
     assert_eq!(kept, 2);
+    app.stop();
+}
+
+#[tokio::test]
+async fn a_shadow_of_objects_is_refused_and_not_forgotten() {
+    let app = App::start().await;
+    let acme = app.acme();
+    let id = deploy(&acme, "image-guard", &json!({ "name": "image-guard", "target": "objects" })).await;
+    upload(&acme, &id, component("image-guard")).await.expect(201);
+    let shadow = format!("{VALIDATORS}/{id}/shadow");
+    let sentence = acme.post(&shadow, &json!({ "version": 2 })).await.expect_error(400);
+    assert!(sentence.contains("A validator of objects has no shadow"), "{sentence}");
+    // To have none is fine.
+    let none = acme.post(&shadow, &json!({ "version": null })).await.expect(200)["data"].clone();
+    assert_eq!(none["shadowVersion"], serde_json::Value::Null);
     app.stop();
 }

@@ -3,15 +3,21 @@
 //! The gates of the resources call this between the policy and the store, with what was sent. What a module puts in its place is read
 //! as strictly as what a client sends.
 
+use std::slice;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::Gate;
+use super::guests::ShadowedDocument;
+use super::{Gate, samples};
 use crate::error::{Error, Kind, Result};
-use crate::guest::documents::{Document, Operation};
+use crate::guest::Run;
+use crate::guest::documents::Document;
+use crate::guest::passage::Passage;
+use crate::model::Operation;
 use crate::policy::Permit;
-use crate::rules::ChainOf;
+use crate::rules::{ChainOf, Step};
 
 /// The kinds of resources that may have a chain. Not validators: a chain of theirs could keep its tenant from ever changing it.
 pub const KINDS: [&str; 3] = [TOPICS, SCHEMAS, TOKENS];
@@ -49,9 +55,12 @@ impl Gate {
             body: serde_json::to_value(&change).map_err(Error::internal)?,
         };
         let before = document.body.clone();
-        let mut passages = Vec::new();
-        let body = self.guest.document(&self.live(permit, &chain), &chain, document, &mut passages).await;
+        let (mut passages, mut shadowed) = (Vec::new(), Vec::new());
+        let body = self.pass(&self.live(permit, &chain), &chain, document, &mut passages, &mut shadowed).await;
         self.passed(permit, passages);
+        for shadowed in shadowed {
+            self.shadow_document(permit, shadowed);
+        }
         let body = body?;
         if body == before {
             return Ok(change);
@@ -63,7 +72,29 @@ impl Gate {
         })
     }
 
-    /// The same for what is to be deleted: a chain may refuse it.
+    /// Shows a document to each validator of its chain, in turn, and keeps what is to be shown to their shadows.
+    async fn pass(
+        &self,
+        run: &Run<'_>,
+        chain: &[Step],
+        mut document: Document,
+        passages: &mut Vec<Passage>,
+        shadowed: &mut Vec<ShadowedDocument>,
+    ) -> Result<Value> {
+        for step in chain {
+            let body = self.guest.document(run, slice::from_ref(step), document.clone(), passages).await;
+            if let Some((version, digest)) = step.shadow
+                && let Some(after) = samples::document_end(&body, &document.body, passages.last())
+            {
+                let step = Step { version, digest, shadow: None, ..step.clone() };
+                shadowed.push(ShadowedDocument { step, document: document.clone(), after });
+            }
+            document.body = body?;
+        }
+        Ok(document.body)
+    }
+
+    /// Lets a chain refuse what is to be deleted.
     pub(in crate::gate) async fn document_deleted(&self, permit: &Permit, kind: &'static str, id: &str) -> Result<()> {
         let sent = Sent { kind, operation: Operation::Delete, id: Some(id) };
         self.document(permit, sent, Map::<String, Value>::new()).await.map(drop)

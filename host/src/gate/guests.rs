@@ -1,14 +1,18 @@
 //! How the gates run tenants' modules: within the tenant's budget of time, on record, and shadows beside them.
 
+use std::slice;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
+use serde_json::{Map, Value};
 
-use super::Gate;
+use super::{Gate, samples};
 use crate::batch::Batch;
-use crate::batch::compare::Differences;
+use crate::batch::compare::{Differences, DocumentPlace};
+use crate::cases::End;
 use crate::error::{Chain, Error, Kind, Result};
+use crate::guest::documents::Document;
 use crate::guest::passage::Passage;
 use crate::guest::{Judgement, LastValue, LastValues, Lookup, Run, Shadowed, Spent};
 use crate::ledger::Origin;
@@ -127,28 +131,71 @@ impl Gate {
         Err(Error::new(Kind::RateLimited, sentence).retry_after(wait))
     }
 
-    /// Lets a version judge in the shadow of the active one. Never in the way of what is live: where too many wait, it is left out.
+    /// Lets a version judge readings in the shadow of the active one.
     fn shadow(&self, permit: &Permit, shadowed: Shadowed) {
         let Shadowed { step, before, after } = shadowed;
+        let (guest, tenant) = (Arc::clone(&self.guest), permit.tenant().clone());
+        let (lookup, shadow, spent) = (self.lookup(permit, slice::from_ref(&step)), step.clone(), self.spent(permit.tenant()));
         let readings = before.readings().len() as u64;
+        self.beside(permit, &step, readings, async move {
+            let run = Run { tenant: &tenant, lookup, live: false, spent };
+            let judgement = guest.run(&run, slice::from_ref(&shadow), before.clone()).await?;
+            let differences = Differences::of(&before, &after, &judgement.batch, limits::SHADOW_SAMPLES);
+            Ok((judgement.passages, differences))
+        });
+    }
+
+    /// The same for a document that the active version has judged.
+    pub(in crate::gate) fn shadow_document(&self, permit: &Permit, shadowed: ShadowedDocument) {
+        let ShadowedDocument { step, document, after } = shadowed;
+        let (guest, tenant) = (Arc::clone(&self.guest), permit.tenant().clone());
+        let (lookup, shadow, spent) = (self.lookup(permit, slice::from_ref(&step)), step.clone(), self.spent(permit.tenant()));
+        self.beside(permit, &step, 1, async move {
+            let run = Run { tenant: &tenant, lookup, live: false, spent };
+            let place = DocumentPlace { kind: document.kind.clone(), operation: document.operation, id: document.id.clone() };
+            let before = document.body.clone();
+            let mut passages = Vec::new();
+            let body = guest.document(&run, slice::from_ref(&shadow), document, &mut passages).await;
+            let candidate = samples::document_end(&body, &before, passages.last());
+            let Some(candidate) = candidate else { return body.map(|_| (passages, Differences::default())) };
+            let judged = |end: &End<Value>| samples::judged(end.clone(), &shadow, |_| Map::new());
+            let differences =
+                Differences::of_document(place, (judged(&after), after.passed()), (judged(&candidate), candidate.passed()));
+            Ok((passages, differences))
+        });
+    }
+
+    /// Lets a version judge beside what is live, and never in its way: where too many wait, it is left out.
+    fn beside(
+        &self,
+        permit: &Permit,
+        shadow: &Step,
+        shown: u64,
+        judging: impl Future<Output = Result<(Vec<Passage>, Differences)>> + Send + 'static,
+    ) {
         let Ok(place) = Arc::clone(&self.shadows.places).try_acquire_owned() else {
-            return self.records.not_compared(permit, &step, readings);
+            return self.records.not_compared(permit, shadow, shown);
         };
-        let (guest, records, permit) = (Arc::clone(&self.guest), Arc::clone(&self.records), permit.clone());
-        let (lookup, now) = (self.lookup(&permit, std::slice::from_ref(&step)), self.clock.now());
-        let spent = self.spent(permit.tenant());
+        let (records, permit, name) = (Arc::clone(&self.records), permit.clone(), Arc::clone(&shadow.name));
+        let now = self.clock.now();
         self.shadows.tasks.spawn(async move {
             let _place = place;
-            let run = Run { tenant: permit.tenant(), lookup, live: false, spent };
-            match guest.run(&run, std::slice::from_ref(&step), before.clone()).await {
-                Ok(judgement) => {
-                    let differences = Differences::of(&before, &after, &judgement.batch, limits::SHADOW_SAMPLES);
-                    records.shadowed(&permit, judgement.passages, differences, now);
-                }
-                Err(error) => tracing::debug!(error = %Chain(&error), validator = %step.name, "a shadow could not run"),
+            match judging.await {
+                Ok((passages, differences)) => records.shadowed(&permit, passages, differences, now),
+                Err(error) => tracing::debug!(error = %Chain(&error), validator = %name, "a shadow could not run"),
             }
         });
     }
+}
+
+/// A document that a validator judged in whose shadow another version runs.
+pub(in crate::gate) struct ShadowedDocument {
+    /// The validator's place, with the shadow's version as the one that runs.
+    pub(in crate::gate) step: Step,
+    /// What it was shown.
+    pub(in crate::gate) document: Document,
+    /// What the active version made of it.
+    pub(in crate::gate) after: End<Value>,
 }
 
 /// Versions that run beside the active ones.

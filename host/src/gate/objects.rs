@@ -112,6 +112,14 @@ fn check_content_type(content_type: &str) -> Result<()> {
     Ok(())
 }
 
+/// The same for one that a validator gives an object.
+pub(in crate::gate) fn check_given_type(media_type: &str) -> Result<()> {
+    check_content_type(media_type).map_err(|error| {
+        let sentence = format!("A validator gave this object a media type that cannot be stored: {}", error.sentence());
+        Error::new(Kind::Refused, sentence).with_details(error.details().to_vec())
+    })
+}
+
 impl Gate {
     /// Makes a bucket.
     pub async fn bucket_create(&self, caller: &Caller, name: &str) -> Result<BucketRow> {
@@ -237,12 +245,7 @@ impl Gate {
                     let done = self.guest.object_finish(&run, inspection).await.map_err(recorded)?;
                     self.passed(permit, done.passages);
                     if let Some(given) = &done.media_type {
-                        check_content_type(given).map_err(|error| {
-                            Error::new(
-                                Kind::Refused,
-                                format!("A validator gave this object a media type that cannot be stored: {}", error.sentence()),
-                            )
-                        })?;
+                        check_given_type(given)?;
                     }
                     *media_type.lock() = done.media_type;
                     way.passed = done.rest.into();

@@ -211,9 +211,10 @@ impl Gate {
         let permit = self.authorise(caller, Action::Admin, &one(id)).await?;
         let row = self.platform.validator_get(&permit, id).await?.ok_or_else(|| no_validator(id))?;
         if let Some(version) = version {
-            if row.target != "readings" {
-                return Err(Error::malformed("Only validators of readings have shadows; `test` tries any version.")
-                    .at("/version", "not for this target"));
+            if row.target == Target::Objects.as_str() {
+                let sentence = "A validator of objects has no shadow, since an object's bytes come once and are not kept for a second \
+                                look. `test` tries any version.";
+                return Err(Error::malformed(sentence).at("/version", "not for this target"));
             }
             self.version_for(&permit, id, version).await?;
             if row.active_version == Some(version) {

@@ -9,6 +9,7 @@ use super::engine::Fault;
 use super::passage::Passage;
 use super::{Engine, Run, v1};
 use crate::error::{Detail, Error, Kind, Result};
+use crate::model::Operation;
 use crate::rules::Step;
 
 /// A resource on its way to the platform database.
@@ -24,18 +25,6 @@ pub struct Document {
     pub id: Option<String>,
     /// What was sent, a JSON object.
     pub body: Value,
-}
-
-/// What is to be done with a document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Operation {
-    /// It is new.
-    Create,
-    /// Some fields change.
-    Update,
-    /// It goes away.
-    Delete,
 }
 
 /// What one validator says of a document.

@@ -12,8 +12,8 @@ use super::reply::{Envelope, ErrorBody, Reply, ok, rfc3339};
 use super::trial::{Fault, LogLine};
 use crate::batch::Quality;
 use crate::error::Error;
-use crate::gate::explain::{Decision, Document, End, Explained, Operation, Passage, Question, SchemaVerdict};
-use crate::model::{Action, Caller};
+use crate::gate::explain::{Decision, Document, End, Explained, Passage, Question, SchemaVerdict};
+use crate::model::{Action, Caller, Operation};
 
 /// What is to be explained: one of `reading`, `document` and `request`.
 #[derive(Debug, Deserialize, ToSchema)]

@@ -24,8 +24,8 @@ pub struct TestForm {
     version: Option<i32>,
     /// A configuration to try in place of the validator's.
     config: Option<Value>,
-    /// Readings, as they are sent; of a validator of documents `{kind, operation?, id?, body}`, of objects `{objectName, base64, bucket?,
-    /// mediaType?}`.
+    /// Readings, as they are sent; of a validator of documents `{kind, operation?, id?, subject?, body}`, without a `body` where the
+    /// operation is `delete`; of objects `{objectName, text or base64, bucket?, mediaType?, subject?}`. The same forms stand in cases.
     samples: Vec<Value>,
 }
 
@@ -57,7 +57,8 @@ pub struct Outcome {
     /// `accept`, `suspect`, `replace`, `reject`, or `failed` where the module did.
     verdict: &'static str,
     reason: Option<String>,
-    /// Its values as they would be stored; of a document what it is replaced with; empty where it is refused.
+    /// Its values as they would be stored; of a document what it is replaced with; of an object `size` and `base64` of other bytes and
+    /// another `mediaType`; empty where it is refused.
     #[schema(value_type = Object)]
     values: Map<String, Value>,
     /// The units of those that have one.
@@ -217,7 +218,8 @@ pub struct StatsReport {
     last_errors: Vec<Noted>,
     /// The newest lines of its log.
     last_logs: Vec<Noted>,
-    /// The newest readings on which the shadow and the active version differed.
+    /// The newest readings or documents on which the shadow and the active version differed. Of a document it says which one it is and
+    /// where the two let different things through, and not what is in it.
     last_differences: Vec<Noted>,
 }
 
@@ -246,7 +248,7 @@ pub struct VersionStats {
     updated_at: String,
 }
 
-/// What a version did in the shadow of others.
+/// What a version did in the shadow of others: readings or documents.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ShadowStats {

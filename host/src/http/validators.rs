@@ -237,8 +237,9 @@ impl From<VersionRow> for Version {
     }
 }
 
-/// Upload a module: a WebAssembly component. It is checked and compiled before this answers, and becomes the next version. Where the
-/// tenant has signing keys, `X-Module-Signature` has the ed25519 signature of the component's bytes, in base64.
+/// Upload a module: a WebAssembly component. It is checked and compiled before this answers, the cases that it carries are run, and it
+/// becomes the next version. Where the tenant has signing keys, `X-Module-Signature` has the ed25519 signature of the component's bytes,
+/// in base64.
 #[utoipa::path(put, path = "/validators/{id}/module", tag = "validators",
     params(("id" = Uuid, Path), ("X-Module-Signature" = Option<String>, Header)),
     request_body(content = Vec<u8>, content_type = "application/wasm"),
@@ -300,7 +301,8 @@ pub struct ShadowForm {
     version: Option<i32>,
 }
 
-/// Let a version run beside the active one on live readings; it decides nothing, and `stats` counts where it differs.
+/// Let a version run beside the active one on live readings or documents; it decides nothing, and `stats` counts where it differs. A
+/// validator of objects has no shadow.
 #[utoipa::path(post, path = "/validators/{id}/shadow", tag = "validators", params(("id" = Uuid, Path)), request_body = ShadowForm,
     responses((status = 200, body = Envelope<Validator>), (status = "4XX", body = ErrorBody)))]
 pub(super) async fn shadow(

@@ -41,7 +41,13 @@ pub(super) fn run(project: &Project) -> Result<Built, Failure> {
         let (size, most) = (component.len() >> 20, limits::MODULE_BYTES >> 20);
         return Err(Failure(format!("the component has {size} MiB; Weir takes {most} MiB")));
     }
-    let built = Built { path: project.component(), size: component.len(), cases: cases::of(&component)?.len() };
+    let carried = cases::of(&component)?;
+    for case in &carried {
+        if let Some(misplaced) = case.misplaced(project.target.into()) {
+            return Err(Failure(format!("{}: the case `{}` does not fit: {misplaced}", path.display(), case.name)));
+        }
+    }
+    let built = Built { path: project.component(), size: component.len(), cases: carried.len() };
     fs::write(&built.path, component).map_err(|error| Failure(format!("{} cannot be written: {error}", built.path.display())))?;
     Ok(built)
 }
@@ -69,11 +75,17 @@ fn built_module(line: &str) -> Option<String> {
     files.iter().filter_map(serde_json::Value::as_str).find(|file| has_ending(Path::new(file), "wasm")).map(str::to_owned)
 }
 
+/// The world that a script is built for: the project's own, where it has one, else that of what it judges. These tools import all of a
+/// world, whether the script uses it or not, and what is imported has to be granted.
+fn world(project: &Project) -> &'static str {
+    if project.folder.join("wit/project.wit").exists() { "project" } else { project.target.world() }
+}
+
 fn javascript(project: &Project) -> Result<Vec<u8>, Failure> {
     let tool = tool(&project.folder, "node_modules/.bin/componentize-qjs");
     let mut command = Command::new(tool);
     // `--sync`: without the asynchronous interface. `--stub-wasi`: Weir's WASI has nothing in it, so nothing is lost.
-    command.args(["--sync", "--stub-wasi", "--wit", "wit", "--world", project.target.world(), "--js", "main.js", "--output"]);
+    command.args(["--sync", "--stub-wasi", "--wit", "wit", "--world", world(project), "--js", "main.js", "--output"]);
     let missing = format!("componentize-qjs is missing: run `npm install` in {}", project.folder.display());
     into_file(project, &mut command, &missing)
 }
@@ -81,7 +93,7 @@ fn javascript(project: &Project) -> Result<Vec<u8>, Failure> {
 fn python(project: &Project) -> Result<Vec<u8>, Failure> {
     let tool = tool(&project.folder, ".venv/bin/componentize-py");
     let mut command = Command::new(tool);
-    command.args(["--quiet", "--wit-path", "wit", "--world", project.target.world()]);
+    command.args(["--quiet", "--wit-path", "wit", "--world", world(project)]);
     command.args(["componentize", "--stub-wasi", "--python-path", ".", "app", "--output"]);
     let missing = format!(
         "componentize-py is missing: run `python3 -m venv .venv && .venv/bin/pip install -r requirements.txt` in {}",

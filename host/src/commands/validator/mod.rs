@@ -44,9 +44,10 @@ pub(super) enum Command {
         /// The configuration for the samples, as JSON.
         #[arg(long, default_value = "{}", value_name = "JSON")]
         config: String,
-        /// A file of readings: a JSON array, or a reading a line.
+        /// A file of readings, or of documents: a JSON array, or one a line. For a validator of objects the file is the object. May be
+        /// given several times.
         #[arg(long, value_name = "FILE")]
-        samples: Option<PathBuf>,
+        samples: Vec<PathBuf>,
     },
     /// Upload a component as the next version of a validator, which is made where there is none of that name.
     Push {
@@ -74,7 +75,7 @@ pub(super) fn run(command: Command) -> Result<ExitCode, Failure> {
         }
         Command::Test { path, config, samples } => {
             let component = component(&path)?;
-            return on_runtime(test::run(component, config, samples.as_deref()));
+            return on_runtime(test::run(component, config, &samples));
         }
         Command::Push { path, to } => {
             let name = if path.is_dir() { Some(Project::load(&path)?.name) } else { None };

@@ -93,15 +93,25 @@ mod tests {
     #[test]
     fn every_language_has_a_template_that_is_a_project() {
         let parent = tempfile::tempdir().expect("a folder");
-        for lang in [Language::Rust, Language::Js, Language::Python, Language::C] {
-            let name = format!("my-{lang}");
-            let folder = write(lang, Target::Readings, &name, parent.path()).map_err(|Failure(line)| line).expect("written");
-            let project = Project::load(&folder).map_err(|Failure(line)| line).expect("a project");
-            assert_eq!((project.name, project.lang, project.target), (name, lang, Target::Readings));
-            let cases = fs::read(folder.join("cases.json")).expect("every template has cases");
-            assert!(!crate::cases::parse(&cases).expect("they are sound").is_empty());
-            assert!(fs::read_to_string(folder.join("README.md")).expect("a README").contains(&format!("# my-{lang}")));
-            assert!(folder.join(".gitignore").exists());
+        let all = [
+            (Target::Readings, &[Language::Rust, Language::Js, Language::Python, Language::C][..]),
+            (Target::Documents, &[Language::Rust, Language::Js, Language::Python]),
+            (Target::Objects, &[Language::Rust]),
+        ];
+        for (target, langs) in all {
+            let mut same: Option<Vec<u8>> = None;
+            for lang in langs.iter().copied() {
+                let name = format!("my-{target}-{lang}");
+                let folder = write(lang, target, &name, parent.path()).map_err(|Failure(line)| line).expect("written");
+                let project = Project::load(&folder).map_err(|Failure(line)| line).expect("a project");
+                assert_eq!((&project.name, project.lang, project.target), (&name, lang, target));
+                let cases = fs::read(folder.join("cases.json")).expect("every template has cases");
+                let read = crate::cases::parse(&cases).expect("they are sound");
+                assert!(!read.is_empty() && read.iter().all(|case| case.misplaced(target.into()).is_none()), "{name}");
+                assert_eq!(same.get_or_insert_with(|| cases.clone()), &cases, "templates of a target do the same");
+                assert!(fs::read_to_string(folder.join("README.md")).expect("a README").contains(&format!("# {name}")));
+                assert!(folder.join(".gitignore").exists());
+            }
         }
     }
 

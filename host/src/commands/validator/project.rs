@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use serde::Deserialize;
 
 use super::Failure;
+use crate::model;
 
 /// The file that makes a folder a project.
 pub(super) const MANIFEST: &str = "weir.toml";
@@ -48,6 +49,16 @@ impl fmt::Display for Target {
             Self::Documents => "documents",
             Self::Objects => "objects",
         })
+    }
+}
+
+impl From<Target> for model::Target {
+    fn from(target: Target) -> Self {
+        match target {
+            Target::Readings => Self::Readings,
+            Target::Documents => Self::Documents,
+            Target::Objects => Self::Objects,
+        }
     }
 }
 

@@ -13,7 +13,9 @@ use rustls_pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 
 use super::{Failure, print_line};
+use crate::guest::load::look;
 use crate::limits;
+use crate::model::Target;
 
 /// The media type of a module.
 const MODULE: &str = "application/wasm";
@@ -46,7 +48,11 @@ pub(super) async fn run(component: Vec<u8>, project: Option<String>, to: To) -> 
     let api = Api { signature, ..Api::new(&to.url, to.token)? };
     let (id, made) = match api.find(&name).await? {
         Some(id) => (id, false),
-        None => (api.create(&name).await?, true),
+        // What cannot be looked at is the server's to refuse, in its own words.
+        None => (
+            api.create(&name, look(&component, limits::GUEST_MEMORY_BYTES).map(|facts| facts.target).unwrap_or_default()).await?,
+            true,
+        ),
     };
     let path = format!("/api/platform/validators/{id}");
     let uploaded = api.ask(Method::PUT, &format!("{path}/module"), MODULE, component).await?;
@@ -105,8 +111,9 @@ impl Api {
         }
     }
 
-    async fn create(&self, name: &str) -> Result<String, Failure> {
-        let made = self.json(Method::POST, "/api/platform/validators", &json!({ "name": name })).await?;
+    async fn create(&self, name: &str, target: Target) -> Result<String, Failure> {
+        let form = json!({ "name": name, "target": target });
+        let made = self.json(Method::POST, "/api/platform/validators", &form).await?;
         made["data"]["id"].as_str().map(str::to_owned).ok_or_else(|| self.strange())
     }
 

@@ -13,14 +13,12 @@ use uuid::Uuid;
 
 pub use self::replay::{ReplayRow, ReplaySource, Replayed};
 use super::Gate;
-use super::samples::{self, End};
+use super::samples;
 use super::validators::{check_config, no_validator, one};
 use crate::batch::compare::Judged;
-use crate::cases;
+use crate::cases::{self, DocumentSample, ObjectSample, Stored};
 use crate::error::{Detail, Error, Kind, Result};
 use crate::guest::ModuleFacts;
-use crate::guest::documents::{Document, Operation};
-use crate::guest::objects::ObjectFacts;
 use crate::guest::passage::Passage;
 pub use crate::guest::passage::{FaultReport, Line};
 use crate::limits;
@@ -116,10 +114,10 @@ impl Gate {
         self.time_allowed(permit.tenant()).await?;
         let samples: Vec<Bytes> = samples.iter().map(|sample| Bytes::from(sample.to_string())).collect();
         let run = self.on_trial(permit, std::slice::from_ref(step));
-        let (ends, passage) = samples::judge(&self.guest, &run, step, &samples, self.clock.now()).await?;
-        let result = |(index, end): (usize, End)| match end {
-            End::Judged(batch, reading) => Ok(batch.judged().swap_remove(reading as usize)),
-            End::Unreadable(fault) => {
+        let (ends, passage) = samples::judge_readings(&self.guest, &run, step, &samples, self.clock.now()).await?;
+        let result = |(index, end): (usize, samples::End)| match end {
+            samples::End::Judged(batch, reading) => Ok(batch.judged().swap_remove(reading as usize)),
+            samples::End::Unreadable(fault) => {
                 let path = format!("/samples/{index}{}", fault.path);
                 Err(Error::malformed(format!("Sample {index} is not a reading: {}.", fault.message)).at(path, fault.message))
             }
@@ -137,7 +135,7 @@ impl Gate {
         component: &[u8],
     ) -> Result<()> {
         let cases = cases::of(component)?;
-        if cases.is_empty() || facts.target != Target::Readings {
+        if cases.is_empty() {
             return Ok(());
         }
         self.time_allowed(permit.tenant()).await?;
@@ -146,9 +144,9 @@ impl Gate {
             let config: Value = serde_json::from_str(&case.config).map_err(Error::internal)?;
             let step = self.step_of(permit, row, (0, facts.digest), Some(&config)).await?;
             let run = self.on_trial(permit, std::slice::from_ref(&step));
-            let (ends, _) = samples::judge(&self.guest, &run, &step, &case.readings, self.clock.now()).await?;
+            let (differences, _) = samples::run_case(&self.guest, &run, &step, facts.target, case, self.clock.now()).await?;
             let path = format!("cases/{at}");
-            wrong.extend(samples::differences(case, &ends).into_iter().map(|difference| Detail {
+            wrong.extend(differences.into_iter().map(|difference| Detail {
                 path: path.clone(),
                 message: format!("`{}`: {difference}", case.name),
                 validator: None,
@@ -162,27 +160,13 @@ impl Gate {
     async fn try_documents(&self, permit: &Permit, step: &Step, samples: &[Value]) -> Result<Tried> {
         let mut results = Vec::with_capacity(samples.len());
         let mut all = Passage::default();
+        let run = self.on_trial(permit, std::slice::from_ref(step));
         for (index, sample) in samples.iter().enumerate() {
             let sample: DocumentSample = form(sample, index)?;
-            let document = Document {
-                kind: sample.kind,
-                operation: sample.operation.unwrap_or(Operation::Create),
-                subject: permit.subject().as_str().to_owned(),
-                id: sample.id,
-                body: Value::Object(sample.body),
-            };
             self.time_allowed(permit.tenant()).await?;
-            let mut passages = Vec::new();
-            let run = self.on_trial(permit, std::slice::from_ref(step));
-            let judged = self.guest.document(&run, std::slice::from_ref(step), document.clone(), &mut passages).await;
-            let mut judged = verdict(judged.map(|body| if body == document.body { Map::new() } else { object(body) }), step)?;
-            if passages.iter().any(|passage| passage.faults > 0) {
-                judged.verdict = "failed";
-            }
-            results.push(judged);
-            for passage in passages {
-                all.add(passage);
-            }
+            let (end, passage) = samples::judge_document(&self.guest, &run, step, &sample, permit.subject().as_str()).await?;
+            results.push(samples::judged(end, step, |body| body));
+            all.add(passage);
         }
         Ok(tried(step, results, all))
     }
@@ -190,69 +174,15 @@ impl Gate {
     async fn try_objects(&self, permit: &Permit, step: &Step, samples: &[Value]) -> Result<Tried> {
         let mut results = Vec::with_capacity(samples.len());
         let mut all = Passage::default();
+        let run = self.on_trial(permit, std::slice::from_ref(step));
         for (index, sample) in samples.iter().enumerate() {
             let sample: ObjectSample = form(sample, index)?;
-            let bytes = STANDARD.decode(&sample.base64).map_err(|error| {
-                let sentence = format!("`base64` of sample {index} is not base64: {error}.");
-                Error::malformed(sentence).at(format!("/samples/{index}/base64"), error.to_string())
-            })?;
-            let facts = ObjectFacts {
-                bucket: sample.bucket.unwrap_or_else(|| "bucket".to_owned()),
-                name: sample.object_name,
-                media_type: sample.media_type,
-                size: Some(bytes.len() as u64),
-                metadata: Vec::new(),
-                subject: permit.subject().as_str().to_owned(),
-            };
             self.time_allowed(permit.tenant()).await?;
-            let (judged, passages) = self.try_object(permit, step, facts, bytes.into()).await;
-            let mut judged = verdict(judged, step)?;
-            if passages.iter().any(|passage| passage.faults > 0) {
-                judged.verdict = "failed";
-            }
-            results.push(judged);
-            for passage in passages {
-                all.add(passage);
-            }
+            let (end, passage) = samples::judge_object(&self.guest, &run, step, &sample, permit.subject().as_str()).await?;
+            results.push(samples::judged(end, step, |stored| changes(&sample, stored)));
+            all.add(passage);
         }
         Ok(tried(step, results, all))
-    }
-
-    /// Shows a whole object; what passes is told by size and digest, and its bytes where they changed and are few.
-    async fn try_object(
-        &self,
-        permit: &Permit,
-        step: &Step,
-        facts: ObjectFacts,
-        bytes: Bytes,
-    ) -> (Result<Map<String, Value>>, Vec<Passage>) {
-        let run = self.on_trial(permit, std::slice::from_ref(step));
-        let passed = async {
-            let mut inspection = self.guest.object(&run, std::slice::from_ref(step), facts).await?;
-            let mut out = Vec::new();
-            for piece in self.guest.object_chunk(&run, &mut inspection, bytes.clone()).await? {
-                out.extend_from_slice(&piece);
-            }
-            let passed = self.guest.object_finish(&run, inspection).await?;
-            for piece in &passed.rest {
-                out.extend_from_slice(piece);
-            }
-            Ok::<_, crate::guest::objects::Refused>((out, passed.media_type, passed.passages))
-        };
-        match passed.await {
-            Err(refused) => (Err(refused.error), refused.passages),
-            Ok((out, media_type, passages)) => {
-                let mut values = Map::new();
-                if out != bytes {
-                    values.insert("size".to_owned(), out.len().into());
-                    values.insert("base64".to_owned(), STANDARD.encode(&out).into());
-                }
-                if let Some(media_type) = media_type {
-                    values.insert("mediaType".to_owned(), media_type.into());
-                }
-                (Ok(values), passages)
-            }
-        }
     }
 }
 
@@ -261,54 +191,25 @@ fn named(version: &VersionRow) -> Result<(i32, Digest)> {
     Ok((version.version, digest))
 }
 
-/// A document as a sample.
-#[derive(serde::Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct DocumentSample {
-    kind: String,
-    operation: Option<Operation>,
-    id: Option<String>,
-    body: Map<String, Value>,
-}
-
-/// An object as a sample.
-#[derive(serde::Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct ObjectSample {
-    bucket: Option<String>,
-    object_name: String,
-    media_type: Option<String>,
-    base64: String,
-}
-
 fn form<T: serde::de::DeserializeOwned>(sample: &Value, index: usize) -> Result<T> {
     serde_path_to_error::deserialize(sample).map_err(|error| {
-        let path = format!("/samples/{index}/{}", error.path().to_string().replace('.', "/"));
+        let path = format!("/samples/{index}{}", cases::pointer(error.path()));
         Error::malformed(format!("Sample {index} is not one: {}.", error.inner())).at(path, error.inner().to_string())
     })
 }
 
-fn object(body: Value) -> Map<String, Value> {
-    if let Value::Object(body) = body { body } else { Map::new() }
-}
-
-/// A verdict about one document or object: what became of it, empty where it passes as it is. What could not be judged at all is an error.
-fn verdict(judged: Result<Map<String, Value>>, step: &Step) -> Result<Judged> {
-    match judged {
-        Ok(values) => {
-            let verdict = if values.is_empty() { "accept" } else { "replace" };
-            Ok(Judged { verdict, reason: None, by: None, values, units: Map::new() })
-        }
-        Err(error) if error.kind() == Kind::Refused => {
-            let problem = |detail: &Detail| {
-                if detail.path.is_empty() { detail.message.clone() } else { format!("{}: {}", detail.path, detail.message) }
-            };
-            let reasons: Vec<String> = error.details().iter().map(problem).collect();
-            let by = Some(step.name.to_string());
-            Ok(Judged { verdict: "reject", reason: Some(reasons.join("; ")), by, values: Map::new(), units: Map::new() })
-        }
-        Err(error) => Err(error),
+/// What is different of an object that passes.
+fn changes(sample: &ObjectSample, stored: Stored) -> Map<String, Value> {
+    let Stored { bytes, media_type } = stored;
+    let mut values = Map::new();
+    if bytes != sample.bytes {
+        values.insert("size".to_owned(), bytes.len().into());
+        values.insert("base64".to_owned(), STANDARD.encode(&bytes).into());
     }
+    if media_type != sample.media_type {
+        values.insert("mediaType".to_owned(), media_type.into());
+    }
+    values
 }
 
 fn micros(took: Duration) -> u64 {

@@ -17,7 +17,7 @@ const PACKAGE: &str = "weir:validator";
 const MINOR: u64 = 1;
 
 /// Looks at the bytes: is it a component, of which world, within the bounds? An instance of it may have so many bytes of memory.
-pub(super) fn look(component: &[u8], memory_bytes: usize) -> Result<ModuleFacts> {
+pub fn look(component: &[u8], memory_bytes: usize) -> Result<ModuleFacts> {
     if component.is_empty() {
         return Err(unfit("the body is empty; send the component's bytes"));
     }

@@ -20,7 +20,7 @@ use wasmtime::component::Component;
 
 use self::compile::Compiler;
 pub use self::compile::compile_stdin_to_stdout;
-use self::look::look;
+pub use self::look::look;
 use self::shelf::Shelf;
 use super::engine::{self, Fault, Runtime};
 use super::grants::State;

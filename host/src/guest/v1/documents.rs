@@ -5,9 +5,10 @@ use wasmtime::Store;
 use self::exports::weir::validator::documents as wit;
 use crate::error::Detail;
 use crate::guest::cut;
-use crate::guest::documents::{Document, Operation, Said};
+use crate::guest::documents::{Document, Said};
 use crate::guest::grants::State;
 use crate::limits;
+use crate::model::Operation;
 
 wasmtime::component::bindgen!({
     path: "wit/v1.1.0",
