@@ -9,10 +9,12 @@ mod copy;
 mod database;
 mod failure;
 mod load;
+mod machine;
 mod measure;
 mod options;
 mod report;
 mod split;
+mod spread;
 mod usage;
 mod weir;
 
@@ -61,7 +63,7 @@ fn writer(options: &Options) -> Result<bool> {
         return Err(Failure::new("the cluster must have fsync, synchronous_commit and full_page_writes on"));
     }
     if options.split {
-        split::split(bench.cluster.pid, report::cores())?;
+        split::split(bench.cluster.pid, machine::cores())?;
     }
     let mut results = Results { rows_a_transaction: COPY_ROWS, rounds: Vec::new(), flat: None, void: Vec::new() };
     if lines.iter().any(|line| !line.is_peer() && *line != Line::Copy) {

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::process::Command;
 
 use serde_json::{Map, Value, json};
 
 use crate::failure::{Doing as _, Result};
 use crate::load::Load;
+use crate::machine;
 use crate::measure::{Bench, Outcome};
 use crate::options::{Line, Options};
+use crate::spread::Spread;
 
 /// The sound runs of a round.
 pub type Round = BTreeMap<Line, Outcome>;
@@ -40,25 +41,6 @@ const RATIOS: &[(&str, Line, Line, Option<f64>)] = &[
 const PEAK_BAR: f64 = 200.0;
 /// Below this the rate falls with the number of rows.
 const FLAT_BAR: f64 = 0.90;
-
-/// Median, least and most.
-#[derive(Clone, Copy, Debug)]
-struct Spread {
-    median: f64,
-    least: f64,
-    most: f64,
-}
-
-impl Spread {
-    fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
-        let mut values: Vec<f64> = values.collect();
-        values.sort_by(f64::total_cmp);
-        let (least, most) = (*values.first()?, *values.last()?);
-        let middle = values.len() / 2;
-        let median = if values.len() % 2 == 1 { values[middle] } else { f64::midpoint(values[middle - 1], values[middle]) };
-        Some(Self { median, least, most })
-    }
-}
 
 impl Results {
     fn of(&self, line: Line, what: impl Fn(&Outcome) -> Option<f64>) -> Option<Spread> {
@@ -179,28 +161,13 @@ fn figure(outcome: &Outcome) -> Value {
         "rows_a_transaction": outcome.rows_a_transaction })
 }
 
-/// The machine's cores, whichever of them this process may use.
-pub fn cores() -> usize {
-    let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    cpus.lines().filter(|line| line.starts_with("processor")).count()
-}
-
-/// What it ran on: a figure without it says nothing.
+/// What it ran on, with the database.
 fn machine(options: &Options, bench: &mut Bench<'_>) -> Value {
-    let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model =
-        cpus.lines().find_map(|line| line.strip_prefix("model name")).map(|line| line.trim_start_matches([' ', '\t', ':']));
-    let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let memory = memory.lines().find_map(|line| line.strip_prefix("MemTotal:")).map(str::trim);
-    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let commit = Command::new("git").arg("-C").arg(&options.checkout).args(["rev-parse", "HEAD"]).output();
-    let commit = commit.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
-    json!({
-        "cpu": model, "cores": cores(), "memory": memory,
-        "kernel": fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim(),
-        "load_average_afterwards": load.trim(), "commit": commit, "postgresql": bench.cluster.version,
-        "timescaledb": bench.cluster.timescale(), "durable": bench.cluster.durable,
-    })
+    let mut machine = machine::machine(&options.checkout);
+    machine["postgresql"] = json!(bench.cluster.version);
+    machine["timescaledb"] = json!(bench.cluster.timescale());
+    machine["durable"] = json!(bench.cluster.durable);
+    machine
 }
 
 #[cfg(test)]

@@ -19,8 +19,9 @@ pub(crate) fn unchanged() -> Outcome {
 /// Writes down what a verdict says about a row. Rows come in order and once, so no list names one twice.
 pub(crate) fn note(outcome: &mut Outcome, row: u32, reading: &Reading<'_>, verdict: Verdict) {
     match verdict.decision {
+        Decision::Accept => {}
         Decision::Reject(reason) => outcome.rejected.push(Rejection { row, reason }),
-        Decision::Accept(changes) => match changes.not_finite(reading.metric) {
+        Decision::Change(changes) => match changes.not_finite(reading.metric) {
             // Weir would refuse the whole outcome over it: better that one reading is lost, and its sender knows why.
             Some(metric) => {
                 let reason = format!("the validator computed a value of {metric} that is not a finite number");

@@ -23,17 +23,22 @@ pub(crate) fn each_row<'a>(batch: &'a Batch, mut take: impl FnMut(u32, &Reading<
             _ => None,
         };
         let value = Value::of(*number, text);
-        let sensor = named(&batch.sensors, *sensor, "sensor")?;
-        let metric = named(&batch.metrics, *metric, "metric")?;
-        let unit = named(&batch.units, *unit, "unit")?;
+        let names = (name(&batch.sensors, *sensor), name(&batch.metrics, *metric), name(&batch.units, *unit));
+        let (Some(sensor), Some(metric), Some(unit)) = names else {
+            let missing = match names {
+                (None, ..) => format!("there is no sensor {sensor}"),
+                (_, None, _) => format!("there is no metric {metric}"),
+                _ => format!("there is no unit {unit}"),
+            };
+            return Err(damaged(&missing));
+        };
         take(row, &Reading { sensor, time: *time, metric, unit, value });
     }
     if texts.is_empty() { Ok(()) } else { Err(damaged("its texts are not in the order of the rows")) }
 }
 
-fn named<'a>(names: &'a [String], index: u32, kind: &str) -> Result<&'a str, String> {
-    let name = usize::try_from(index).ok().and_then(|index| names.get(index));
-    name.map(String::as_str).ok_or_else(|| damaged(&format!("there is no {kind} {index}")))
+fn name(names: &[String], index: u32) -> Option<&str> {
+    names.get(usize::try_from(index).ok()?).map(String::as_str)
 }
 
 fn damaged(what: &str) -> String {

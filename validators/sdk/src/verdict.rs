@@ -19,14 +19,16 @@ pub struct Verdict {
     pub(crate) decision: Decision,
 }
 
-/// The two ends of a verdict. Apart from [`Verdict`], so that what is added here later breaks no validator.
+/// The ends of a verdict. Apart from [`Verdict`], so that what is added here later breaks no validator.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Decision {
-    Accept(Changes),
+    /// Nearly always, and therefore an end of its own: there is nothing in it to look through or to drop.
+    Accept,
+    Change(Changes),
     Reject(String),
 }
 
-/// What is to be different about an accepted value. An empty one costs no allocation.
+/// What is to be different about an accepted value.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Changes {
     pub(crate) suspect: bool,
@@ -57,8 +59,7 @@ pub enum NewValue {
 impl Verdict {
     /// The value is stored as it is.
     pub const fn accept() -> Self {
-        let changes = Changes { suspect: false, value: None, unit: None, derived: Vec::new() };
-        Self { decision: Decision::Accept(changes) }
+        Self { decision: Decision::Accept }
     }
 
     /// The value is not stored, nor are the other values of its reading. The reason is for whoever sent the reading: say what was
@@ -72,7 +73,7 @@ impl Verdict {
     /// The reading is stored with the quality `suspect`.
     pub const fn suspect() -> Self {
         let changes = Changes { suspect: true, value: None, unit: None, derived: Vec::new() };
-        Self { decision: Decision::Accept(changes) }
+        Self { decision: Decision::Change(changes) }
     }
 
     /// Another value is stored in place of this one.
@@ -106,13 +107,16 @@ impl Verdict {
     /// Why the value is rejected, if it is.
     pub fn rejection(&self) -> Option<&str> {
         match &self.decision {
-            Decision::Accept(_) => None,
+            Decision::Accept | Decision::Change(_) => None,
             Decision::Reject(reason) => Some(reason),
         }
     }
 
     fn change(mut self, change: impl FnOnce(&mut Changes)) -> Self {
-        if let Decision::Accept(changes) = &mut self.decision {
+        if self.decision == Decision::Accept {
+            self.decision = Decision::Change(Changes::default());
+        }
+        if let Decision::Change(changes) = &mut self.decision {
             change(changes);
         }
         self

@@ -7,7 +7,7 @@ use weir_validator_sdk::{Config, Reading, Validator, Value, Verdict};
 use self::settings::{Limits, OnBreach, Settings, UnknownMetrics};
 
 /// The validator: its settings are all it is made of.
-struct RangeCheck(Settings);
+pub struct RangeCheck(Settings);
 
 impl Validator for RangeCheck {
     fn new(config: Config<'_>) -> Result<Self, String> {
