@@ -44,7 +44,9 @@ use crate::report::{Results, Round};
 
 fn main() -> ExitCode {
     let done = match Command::parse().part {
-        Part::CompileModule { seconds } => weir::guest::load::compile_stdin_to_stdout(seconds).doing("compile-module").map(|()| true),
+        Part::CompileModule { seconds } => {
+            weir::guest::load::compile_stdin_to_stdout(seconds).doing("compile-module").map(|()| true)
+        }
         Part::Measure(options) => measure(&options),
     };
     match done {
