@@ -169,8 +169,8 @@ impl Permit {
 #[cfg(test)]
 impl Permit {
     /// A permit of nobody in particular, for tests of the stores.
-    pub(crate) fn stub(tenant: crate::model::Tenant) -> Self {
-        let caller = Caller::service("test", &tenant, "test");
+    pub(crate) fn stub(tenant: &crate::model::Tenant) -> Self {
+        let caller = Caller::service("test", tenant, "test");
         Self { caller, action: Action::Admin, resource: Resource::named("/**"), rule: "".into(), revision: "test".into() }
     }
 }

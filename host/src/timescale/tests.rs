@@ -19,7 +19,7 @@ use crate::rules::Rules;
 const T0: i64 = 1_795_000_000_000_000;
 
 fn permit(tenant: &str) -> Permit {
-    Permit::stub(Tenant::parse(tenant).unwrap())
+    Permit::stub(&Tenant::parse(tenant).unwrap())
 }
 
 /// A fresh, migrated database in each edition: one for a role that may create the extension, and one for a role that may not.
