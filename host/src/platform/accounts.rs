@@ -218,7 +218,7 @@ impl Platform {
         if let Some(row) = &row {
             audit::record(&mut transaction, permit, json!({ "after": tenant_details(row) })).await?;
         }
-        transaction.commit().await.map_err(failed)?;
+        self.commit_announced(transaction).await?;
         Ok(row)
     }
 

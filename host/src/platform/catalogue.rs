@@ -200,7 +200,7 @@ impl Platform {
             .map_err(failed)?;
         topic_check(&mut transaction, &row).await?;
         audit::record(&mut transaction, permit, json!({ "after": topic_details(&row) })).await?;
-        transaction.commit().await.map_err(failed)?;
+        self.commit_announced(transaction).await?;
         Ok(row)
     }
 
@@ -252,7 +252,7 @@ impl Platform {
             topic_check(&mut transaction, row).await?;
             audit::record(&mut transaction, permit, json!({ "after": topic_details(row) })).await?;
         }
-        transaction.commit().await.map_err(failed)?;
+        self.commit_announced(transaction).await?;
         Ok(row)
     }
 
@@ -269,7 +269,7 @@ impl Platform {
             return Ok(false);
         }
         audit::record(&mut transaction, permit, json!({ "deleted": name })).await?;
-        transaction.commit().await.map_err(failed)?;
+        self.commit_announced(transaction).await?;
         Ok(true)
     }
 }

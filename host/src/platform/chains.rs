@@ -116,7 +116,7 @@ impl Platform {
             .await
             .map_err(failed)?;
         audit::record(&mut transaction, permit, json!({ "after": validators })).await?;
-        transaction.commit().await.map_err(failed)
+        self.commit_announced(transaction).await
     }
 }
 

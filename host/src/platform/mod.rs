@@ -187,6 +187,14 @@ impl Platform {
         Ok(transaction)
     }
 
+    /// Commits a change of the catalogue. The other replicas hear of it soon; who asks this one next, such as whoever made the change,
+    /// finds it at once.
+    async fn commit_announced(&self, transaction: Transaction<'static, Postgres>) -> Result<()> {
+        transaction.commit().await.map_err(failed)?;
+        self.forget();
+        Ok(())
+    }
+
     /// Drops what is kept in memory of the catalogue and tells those who wait for changes.
     fn forget(&self) {
         self.rules.clear();

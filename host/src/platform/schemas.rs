@@ -80,7 +80,7 @@ impl Platform {
             json!({ "after": { "id": row.id, "name": name, "version": row.version, "type": kind } }),
         )
         .await?;
-        transaction.commit().await.map_err(failed)?;
+        self.commit_announced(transaction).await?;
         Ok(row)
     }
 
@@ -176,7 +176,7 @@ impl Platform {
             return Ok(false);
         }
         audit::record(&mut transaction, permit, json!({ "deleted": id })).await?;
-        transaction.commit().await.map_err(failed)?;
+        self.commit_announced(transaction).await?;
         Ok(true)
     }
 }

@@ -160,7 +160,7 @@ impl Platform {
             .await
             .map_err(failed)?;
         audit::record(&mut transaction, permit, json!({ "after": details(&row) })).await?;
-        transaction.commit().await.map_err(failed)?;
+        self.commit_announced(transaction).await?;
         Ok(row)
     }
 
@@ -217,7 +217,7 @@ impl Platform {
             }
             audit::record(&mut transaction, permit, json!({ "after": details(row) })).await?;
         }
-        transaction.commit().await.map_err(failed)?;
+        self.commit_announced(transaction).await?;
         Ok(row)
     }
 
@@ -254,7 +254,7 @@ impl Platform {
         sqlx::query(DEACTIVATE).bind(tenant).bind(id).execute(&mut *transaction).await.map_err(failed)?;
         sqlx::query(DELETE).bind(tenant).bind(id).execute(&mut *transaction).await.map_err(failed)?;
         audit::record(&mut transaction, permit, json!({ "deleted": id })).await?;
-        transaction.commit().await.map_err(failed)?;
+        self.commit_announced(transaction).await?;
         Ok(true)
     }
 }

@@ -147,7 +147,7 @@ impl Platform {
         }
         let details = json!({ "version": version.version, "sha256": new.digest.to_string(), "signedBy": new.signed_by });
         audit::record(&mut transaction, permit, details).await?;
-        transaction.commit().await.map_err(failed)?;
+        self.commit_announced(transaction).await?;
         Ok(Some(version))
     }
 
@@ -218,7 +218,7 @@ impl Platform {
         let row = activate(&mut transaction, permit, id, &step).await?;
         let details = json!({ "activated": version, "previous": step.previous, "cause": word, "details": step.details });
         audit::record(&mut transaction, permit, details).await?;
-        transaction.commit().await.map_err(failed)?;
+        self.commit_announced(transaction).await?;
         Ok(row)
     }
 
@@ -247,7 +247,7 @@ impl Platform {
         if row.is_some() {
             audit::record(&mut transaction, permit, json!({ "shadow": version })).await?;
         }
-        transaction.commit().await.map_err(failed)?;
+        self.commit_announced(transaction).await?;
         Ok(row)
     }
 
