@@ -60,9 +60,11 @@ lint: ## Clippy on host, tests, guests and bench; warnings are errors
 	@cargo clippy --manifest-path validators/Cargo.toml --workspace --locked -- -D warnings
 	@cargo clippy --manifest-path bench/Cargo.toml --all-targets --locked -- -D warnings
 
-deny: ## Check licences, bans and sources of all dependencies
+deny: ## Check licences, bans and sources of all dependencies, those of guests, benches and fuzzers too
 	@command -v cargo-deny >/dev/null || cargo install cargo-deny --locked
-	@cargo deny --all-features check licenses bans sources
+	@for package in . validators fuzz bench bench/peers bench/wasm; do \
+		echo "$$package"; cargo deny --config deny.toml --manifest-path $$package/Cargo.toml --all-features check licenses bans sources || exit 1; \
+	done
 
 services-clean: ## Remove what scripts/services keeps in its cache (it will be built again)
 	@rm -rf "$${WEIR_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/weir}"
