@@ -107,12 +107,11 @@ impl Gate {
     /// For the writer: how long to wait before messages of this topic are judged, where modules judge them and have run too long.
     /// Where that cannot be told, judging them says why.
     pub async fn guests_wait(&self, caller: &Caller, topic: &str) -> Option<Duration> {
+        // Nearly always there is no wait, and nothing more to ask.
+        let wait = self.time_left(&caller.tenant).await.ok()??;
         let permit = self.authorise(caller, Action::Write, &Resource::topic(topic)).await.ok()?;
         let rules = self.platform.rules_for(&permit, Some(topic)).await.ok()??;
-        if rules.chain.is_empty() {
-            return None;
-        }
-        self.time_left(&caller.tenant).await.ok()?
+        (!rules.chain.is_empty()).then_some(wait)
     }
 
     /// How long it is until the tenant's modules may run again; `None` where they may now.
