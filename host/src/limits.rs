@@ -167,6 +167,11 @@ pub const GUEST_TIME: Duration = Duration::from_secs(1);
 pub const GUEST_TICK: Duration = Duration::from_millis(10);
 /// Linear memory of one instance, summed over its memories, in bytes.
 pub const GUEST_MEMORY_BYTES: usize = 64 << 20;
+/// Linear memory that a place in the pool keeps after its instance is gone: overwritten, it costs less than given back to the kernel and
+/// asked for again. A batch of 10,000 readings takes about 400 KiB.
+pub const GUEST_RESIDENT_BYTES: usize = 512 << 10;
+/// The same of tables: what a guest of any toolchain has there fits into it.
+pub const GUEST_RESIDENT_TABLE_BYTES: usize = 16 << 10;
 /// Elements of all tables of one instance together.
 pub const GUEST_TABLE_ELEMENTS: usize = 20_000;
 /// Instances of all tenants that run at once, each on a thread of its own: four for one tenant, as many as it has lanes.

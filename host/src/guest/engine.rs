@@ -110,7 +110,8 @@ fn pool(options: &Options) -> PoolingAllocationConfig {
         .max_tables_per_component(tables)
         .table_elements(limits::GUEST_TABLE_ELEMENTS)
         .max_memory_size(options.memory_bytes)
-        .linear_memory_keep_resident(64 << 10)
+        .linear_memory_keep_resident(limits::GUEST_RESIDENT_BYTES)
+        .table_keep_resident(limits::GUEST_RESIDENT_TABLE_BYTES)
         // Those pages are the ones that were written, wherever they lie, and not the lowest: a Rust guest has the far end of its stack
         // there. Where the kernel cannot tell (before Linux 6.7), it stays the lowest.
         .pagemap_scan(Enabled::Auto);

@@ -47,23 +47,13 @@ pub(super) struct State {
     pub(super) log: Log,
     /// What it takes.
     pub(super) meter: Meter,
-    wasi: WasiCtx,
+    /// Made when it is first asked for: most guests never do, and it costs more than the rest of the state.
+    wasi: Option<WasiCtx>,
     table: ResourceTable,
 }
 
 impl State {
     pub(super) fn new(config: Arc<str>, memory_bytes: usize, lookup: Lookup) -> Self {
-        let mut wasi = WasiCtxBuilder::new();
-        wasi.wall_clock(Stopped)
-            .monotonic_clock(Stopped)
-            // Some toolchains' hash maps ask for a seed before they start; they are handed zeroes.
-            .secure_random(Deterministic::new(vec![0]))
-            .insecure_random(Deterministic::new(vec![0]))
-            .insecure_random_seed(0)
-            .max_random_size(limits::GUEST_RANDOM_BYTES)
-            .allow_tcp(false)
-            .allow_udp(false)
-            .allow_ip_name_lookup(false);
         let meter = Meter { memory_bytes, memory_left: memory_bytes, elements_left: limits::GUEST_TABLE_ELEMENTS, denied: false };
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits::GUEST_RESOURCES);
@@ -74,15 +64,31 @@ impl State {
             questions_left: limits::GUEST_QUESTIONS,
             log: Log::default(),
             meter,
-            wasi: wasi.build(),
+            wasi: None,
             table,
         }
     }
 }
 
+/// A WASI in which there is nothing.
+fn nothing() -> WasiCtx {
+    let mut wasi = WasiCtxBuilder::new();
+    wasi.wall_clock(Stopped)
+        .monotonic_clock(Stopped)
+        // Some toolchains' hash maps ask for a seed before they start; they are handed zeroes.
+        .secure_random(Deterministic::new(vec![0]))
+        .insecure_random(Deterministic::new(vec![0]))
+        .insecure_random_seed(0)
+        .max_random_size(limits::GUEST_RANDOM_BYTES)
+        .allow_tcp(false)
+        .allow_udp(false)
+        .allow_ip_name_lookup(false);
+    wasi.build()
+}
+
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        WasiCtxView { ctx: self.wasi.get_or_insert_with(nothing), table: &mut self.table }
     }
 }
 

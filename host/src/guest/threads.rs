@@ -6,11 +6,9 @@
 //! behind them: who waits, waits for its tenant's turn, without a thread.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-use parking_lot::Mutex;
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
@@ -32,10 +30,10 @@ impl Threads {
     /// So many, a quarter of them for one tenant.
     pub(super) fn new(number: usize) -> Result<Self> {
         let number = number.max(1);
-        let (inlet, work) = channel();
-        let work = Arc::new(Mutex::new(work));
+        // As long as there are turns: what is in it holds one.
+        let (inlet, work) = unbounded();
         for _ in 0..number {
-            let work = Arc::clone(&work);
+            let work = work.clone();
             thread::Builder::new().name("guest".to_owned()).spawn(move || serve(&work)).map_err(Error::internal)?;
         }
         Ok(Self { inlet, turns: Turns::new(number) })
@@ -63,20 +61,19 @@ impl Threads {
 }
 
 /// The life of a thread.
-fn serve(work: &Mutex<Receiver<Work>>) {
+fn serve(work: &Receiver<Work>) {
     // On Linux this is the thread's own. Where it is refused, guests only have more of the machine than they should.
     if let Err(error) = rustix::process::nice(limits::GUEST_NICE) {
         tracing::debug!(%error, "a guests' thread keeps its priority");
     }
-    loop {
-        let next = work.lock().recv();
-        let Ok(next) = next else { return };
+    for next in work {
         next();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
@@ -89,11 +86,10 @@ mod tests {
     async fn a_tenant_that_fills_its_own_threads_keeps_nobody_waiting() {
         let threads = Arc::new(Threads::new(8).expect("threads"));
         let (greedy, other) = tenants();
-        let (release, held) = channel::<()>();
-        let held = Arc::new(Mutex::new(held));
+        let (release, held) = unbounded::<()>();
         let waits = (0..16).map(|_| {
-            let (threads, greedy, held) = (Arc::clone(&threads), greedy.clone(), Arc::clone(&held));
-            tokio::spawn(async move { threads.run(&greedy, move || held.lock().recv().is_err()).await })
+            let (threads, greedy, held) = (Arc::clone(&threads), greedy.clone(), held.clone());
+            tokio::spawn(async move { threads.run(&greedy, move || held.recv().is_err()).await })
         });
         let waits: Vec<_> = waits.collect();
         tokio::task::yield_now().await;

@@ -1,6 +1,6 @@
 //! Uploads that are no module, are none that Weir takes, or are made to cost whoever looks at them.
 
-use super::made::{self, Made, USUAL, component, readings_and};
+use super::made::{self, Made, USUAL, component, readings, readings_and};
 use crate::support::guests;
 
 /// The eight bytes that every component begins with.
@@ -124,6 +124,40 @@ pub fn with_memory(memory: &str) -> Vec<u8> {
     readings_and("", memory, "")
 }
 
+/// Two core modules, each with a memory of its own that takes 600 pages of the thousand that there are: one when it starts, one when it is
+/// called. Either would fit.
+pub fn two_memories_that_share() -> Vec<u8> {
+    let mut whole = readings("(if (i32.eq (memory.grow (i32.const 600)) (i32.const -1)) (then (unreachable)))");
+    let other = "(module (memory 1) (func $start (drop (memory.grow (i32.const 600)))) (start $start))";
+    let other = wat::parse_str(other).expect("a module");
+    let place = u8::try_from(sections(&whole).filter(|id| *id == CORE_MODULE).count()).expect("few modules");
+    section(&mut whole, CORE_MODULE, &other);
+    // One more core instance, of that module, with nothing handed to it.
+    section(&mut whole, CORE_INSTANCES, &[1, 0, place, 0]);
+    whole
+}
+
+const CORE_MODULE: u8 = 1;
+const CORE_INSTANCES: u8 = 2;
+
+fn section(component: &mut Vec<u8>, id: u8, content: &[u8]) {
+    component.push(id);
+    component.extend(leb(content.len()));
+    component.extend(content);
+}
+
+/// The kinds of a component's own sections.
+fn sections(component: &[u8]) -> impl Iterator<Item = u8> {
+    let mut rest = &component[8..];
+    std::iter::from_fn(move || {
+        let (id, after) = rest.split_first()?;
+        let bytes = after.iter().position(|byte| byte & 0x80 == 0).expect("a length") + 1;
+        let length = after[..bytes].iter().rev().fold(0, |length, byte| length << 7 | usize::from(byte & 0x7f));
+        rest = &after[bytes + length..];
+        Some(*id)
+    })
+}
+
 pub fn function_with_locals(locals: usize, statements: usize) -> Vec<u8> {
     let (declared, body) = ("i32 ".repeat(locals), "(local.set 0 (i32.add (local.get 0) (i32.const 1)))".repeat(statements));
     readings_and("", &format!("(func $f (local {declared}) {body})"), "")
@@ -149,11 +183,7 @@ pub fn function_that_leaves_nothing() -> Vec<u8> {
 pub fn with_cases(json: &[u8]) -> Vec<u8> {
     let mut whole = guests::component("range-check");
     let name = b"weir:cases";
-    whole.push(0);
-    whole.extend(leb(1 + name.len() + json.len()));
-    whole.extend(leb(name.len()));
-    whole.extend(name);
-    whole.extend(json);
+    section(&mut whole, 0, &[&leb(name.len()), &name[..], json].concat());
     whole
 }
 

@@ -219,6 +219,11 @@ fn that_hoard() -> Vec<Hostile> {
             "it wanted more than 65536 KiB of memory",
         ),
         fails(
+            "takes more memory in two pieces than in one",
+            bytes::two_memories_that_share(),
+            "it wanted more than 65536 KiB of memory",
+        ),
+        fails(
             "takes table elements until there are none",
             readings_and(
                 "",

@@ -3,11 +3,12 @@
 //! An answer is checked whole before any of it counts: one senseless entry and the module is at fault, since nobody could say what it
 //! meant.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use wasmtime::Store;
 
-use self::exports::weir::validator::readings::{Batch as Shown, Outcome};
+use self::exports::weir::validator::readings::{Batch as Lent, Outcome};
 use crate::batch::{Batch, Columns, Derived, Refusal, Refuser, Value};
 use crate::guest::cut;
 use crate::guest::grants::State;
@@ -18,6 +19,8 @@ use crate::rules::Step;
 wasmtime::component::bindgen!({
     path: "wit/v1.1.0",
     world: "reading-validator",
+    // What is shown is copied once: from the batch into the guest's memory.
+    ownership: Borrowing { duplicate_if_necessary: true },
     imports: { default: trappable, "weir:validator/lookup.latest": async | trappable },
     exports: { default: async },
 });
@@ -25,68 +28,97 @@ wasmtime::component::bindgen!({
 /// What the guest said about the rows that it was shown.
 pub(in crate::guest) struct Answer(Outcome);
 
+/// Rows of a batch as a guest is to see them. Where they are all rows, the columns are the batch's own.
+pub(in crate::guest) struct Shown<'a> {
+    sensors: Names<'a>,
+    metrics: Names<'a>,
+    units: Names<'a>,
+    time: Cow<'a, [i64]>,
+    value: Cow<'a, [f64]>,
+    text: Vec<(u32, &'a str)>,
+}
+
 /// Calls `check` on a fresh instance.
 pub(in crate::guest) async fn call(
     store: &mut Store<State>,
     module: &ReadingValidatorPre<State>,
-    shown: &Shown,
+    shown: &Shown<'_>,
 ) -> wasmtime::Result<Result<Answer, String>> {
     let instance = module.instantiate_async(&mut *store).await?;
-    let outcome = instance.weir_validator_readings().call_check(store, shown).await?;
+    let lent = Lent {
+        sensors: &shown.sensors.used,
+        metrics: &shown.metrics.used,
+        units: &shown.units.used,
+        sensor: &shown.sensors.numbers,
+        metric: &shown.metrics.numbers,
+        unit: &shown.units.numbers,
+        time: &shown.time,
+        value: &shown.value,
+        text: &shown.text,
+    };
+    let outcome = instance.weir_validator_readings().call_check(store, lent).await?;
     Ok(outcome.map(Answer))
 }
 
-/// These rows in the guest's form, with only those names that occur in them.
-pub(in crate::guest) fn shown(columns: &Columns, rows: &[u32]) -> Shown {
-    let mut sensors = Names::of(&columns.sensors);
-    let mut metrics = Names::of(&columns.metrics);
-    let mut units = Names::of(&columns.units);
-    let mut shown = Shown {
-        sensors: Vec::new(),
-        metrics: Vec::new(),
-        units: Vec::new(),
-        sensor: Vec::with_capacity(rows.len()),
-        metric: Vec::with_capacity(rows.len()),
-        unit: Vec::with_capacity(rows.len()),
-        time: Vec::with_capacity(rows.len()),
-        value: Vec::with_capacity(rows.len()),
-        text: Vec::new(),
-    };
-    for (place, row) in (0u32..).zip(rows) {
-        let at = *row as usize;
-        shown.sensor.push(sensors.number(columns.sensor[at]));
-        shown.metric.push(metrics.number(columns.metric[at]));
-        shown.unit.push(units.number(columns.unit[at]));
-        shown.time.push(columns.time[at]);
-        shown.value.push(columns.value[at]);
-        if !columns.text.is_empty()
-            && let Some(text) = columns.text_of(*row)
-        {
-            shown.text.push((place, text.to_owned()));
-        }
+/// These rows, which rise, in the guest's form, with only those names that occur in them.
+pub(in crate::guest) fn shown<'a>(columns: &'a Columns, rows: &[u32]) -> Shown<'a> {
+    let whole = rows.len() == columns.rows();
+    let text = columns.text.iter();
+    Shown {
+        sensors: Names::of(&columns.sensors, &columns.sensor, rows),
+        metrics: Names::of(&columns.metrics, &columns.metric, rows),
+        units: Names::of(&columns.units, &columns.unit, rows),
+        time: if whole { Cow::Borrowed(&columns.time) } else { rows.iter().map(|row| columns.time[*row as usize]).collect() },
+        value: if whole { Cow::Borrowed(&columns.value) } else { rows.iter().map(|row| columns.value[*row as usize]).collect() },
+        text: if whole {
+            text.map(|(row, text)| (*row, text.as_str())).collect()
+        } else {
+            let place = |row: &u32| rows.binary_search(row).ok().and_then(|place| u32::try_from(place).ok());
+            text.filter_map(|(row, text)| Some((place(row)?, text.as_str()))).collect()
+        },
     }
-    (shown.sensors, shown.metrics, shown.units) = (sensors.used, metrics.used, units.used);
-    shown
 }
 
-/// Gives the names of a dictionary new numbers, in the order in which they occur.
+/// Names, each once, and the row's index into them.
 struct Names<'a> {
-    all: &'a [String],
-    numbers: Vec<Option<u32>>,
-    used: Vec<String>,
+    used: Vec<&'a str>,
+    numbers: Cow<'a, [u32]>,
 }
 
 impl<'a> Names<'a> {
-    fn of(all: &'a [String]) -> Self {
-        Self { all, numbers: vec![None; all.len()], used: Vec::new() }
+    /// Where all rows are there and all names occur in them, the numbers stay. Otherwise those that occur get new ones, in the order in
+    /// which they occur.
+    fn of(all: &'a [String], column: &'a [u32], rows: &[u32]) -> Self {
+        if rows.len() == column.len() && each_occurs(all.len(), column) {
+            return Self { used: all.iter().map(String::as_str).collect(), numbers: Cow::Borrowed(column) };
+        }
+        let mut used = Vec::new();
+        let mut new = vec![None; all.len()];
+        let mut number = |old: u32| {
+            *new[old as usize].get_or_insert_with(|| {
+                used.push(all[old as usize].as_str());
+                u32::try_from(used.len() - 1).unwrap_or(u32::MAX)
+            })
+        };
+        let numbers = rows.iter().map(|row| number(column[*row as usize])).collect();
+        Self { used, numbers }
     }
+}
 
-    fn number(&mut self, old: u32) -> u32 {
-        *self.numbers[old as usize].get_or_insert_with(|| {
-            self.used.push(self.all[old as usize].clone());
-            u32::try_from(self.used.len() - 1).unwrap_or(u32::MAX)
-        })
+/// True where each of so many numbers is in the column.
+fn each_occurs(numbers: usize, column: &[u32]) -> bool {
+    let mut missing = numbers;
+    let mut seen = vec![false; numbers];
+    for number in column {
+        // Most batches have few names, and show all of them soon.
+        if missing == 0 {
+            break;
+        }
+        if !std::mem::replace(&mut seen[*number as usize], true) {
+            missing -= 1;
+        }
     }
+    missing == 0
 }
 
 /// What the validators of a chain may still add to one batch, all of them together: each for itself could add four times what the one
@@ -126,8 +158,8 @@ impl Room {
 
 /// Bytes that an answer about this may take on the host. A list costs the host many times what it costs the guest, which can make all
 /// its elements of the same bytes; so the bound grows with what was shown.
-pub(in crate::guest) fn answer_bytes(shown: &Shown) -> usize {
-    let names = shown.sensors.iter().chain(&shown.metrics).chain(&shown.units).map(String::len);
+pub(in crate::guest) fn answer_bytes(shown: &Shown<'_>) -> usize {
+    let names = [&shown.sensors, &shown.metrics, &shown.units].into_iter().flat_map(|names| &names.used).map(|name| name.len());
     let texts: usize = names.chain(shown.text.iter().map(|(_, text)| text.len())).sum();
     let by_rows = shown.time.len().saturating_mul(limits::GUEST_OUTPUT_ROW_BYTES);
     (limits::GUEST_OUTPUT_LEAST_BYTES + 2 * texts).saturating_add(by_rows).min(limits::GUEST_OUTPUT_BYTES)
@@ -314,14 +346,56 @@ mod tests {
 
     #[test]
     fn an_answer_may_take_what_fits_what_was_shown() {
-        let mut shown = rows_shown(1);
-        assert_eq!(answer_bytes(&shown), limits::GUEST_OUTPUT_LEAST_BYTES + limits::GUEST_OUTPUT_ROW_BYTES);
-        shown.text = vec![(0, "x".repeat(1_000))];
-        assert_eq!(answer_bytes(&shown), limits::GUEST_OUTPUT_LEAST_BYTES + limits::GUEST_OUTPUT_ROW_BYTES + 2_000);
-        assert_eq!(answer_bytes(&rows_shown(1_000_000)), limits::GUEST_OUTPUT_BYTES);
+        let mut columns = rows_of_nothing(1);
+        assert_eq!(answer_bytes(&shown(&columns, &[0])), limits::GUEST_OUTPUT_LEAST_BYTES + limits::GUEST_OUTPUT_ROW_BYTES);
+        columns.text = vec![(0, "x".repeat(1_000))];
+        let with_text = limits::GUEST_OUTPUT_LEAST_BYTES + limits::GUEST_OUTPUT_ROW_BYTES + 2_000;
+        assert_eq!(answer_bytes(&shown(&columns, &[0])), with_text);
+        let (many, rows): (_, Vec<u32>) = (rows_of_nothing(1_000_000), (0..1_000_000).collect());
+        assert_eq!(answer_bytes(&shown(&many, &rows)), limits::GUEST_OUTPUT_BYTES);
     }
 
-    fn rows_shown(rows: usize) -> Shown {
-        Shown { time: vec![0; rows], ..shown(&Columns::default(), &[]) }
+    fn rows_of_nothing(rows: usize) -> Columns {
+        let (sensor, time, value) = (vec![0; rows], vec![0; rows], vec![0.0; rows]);
+        let names = || vec![String::new()];
+        let (sensors, metrics, units) = (names(), names(), names());
+        Columns {
+            sensors,
+            metrics,
+            units,
+            metric: sensor.clone(),
+            unit: sensor.clone(),
+            sensor,
+            time,
+            value,
+            ..Columns::default()
+        }
+    }
+
+    #[test]
+    fn a_guest_sees_the_rows_and_names_that_are_left() {
+        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+        let columns = Columns {
+            sensors: names(&["a", "b", "c"]),
+            metrics: names(&["t", "gone"]),
+            units: names(&[""]),
+            sensor: vec![0, 1, 2, 1],
+            metric: vec![0, 0, 0, 0],
+            unit: vec![0; 4],
+            time: vec![1, 2, 3, 4],
+            value: vec![0.1, f64::NAN, 0.3, f64::NAN],
+            text: vec![(1, "eco".to_owned()), (3, "off".to_owned())],
+            reading: vec![0, 1, 2, 3],
+        };
+        let all = shown(&columns, &[0, 1, 2, 3]);
+        assert!(matches!(all.time, Cow::Borrowed(_)) && matches!(all.sensors.numbers, Cow::Borrowed(_)), "nothing is copied");
+        assert_eq!(
+            (&*all.sensors.used, &*all.metrics.used, &*all.text),
+            (&["a", "b", "c"][..], &["t"][..], &[(1, "eco"), (3, "off")][..])
+        );
+
+        let some = shown(&columns, &[2, 3]);
+        assert_eq!((&*some.sensors.used, &*some.sensors.numbers), (&["c", "b"][..], &[0, 1][..]));
+        assert_eq!((&*some.time, some.value[0], &*some.text), (&[3, 4][..], 0.3, &[(1, "off")][..]));
     }
 }
