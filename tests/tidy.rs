@@ -18,6 +18,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("paging", &[]),
     ("rules", &[]),
     ("settings", &[]),
+    ("times", &[]),
     ("turns", &[]),
     ("vitals", &[]),
     // 1 deciders: not each other
@@ -25,6 +26,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("policy", &[]),
     ("schema", &[]),
     ("guest", &[]),
+    ("secrets", &[]),
     // 2 stores: a permit, and the traits that deciders own
     ("platform", &["policy::Denied", "policy::Permit", "guest::load::CodeCache", "guest::Claim", "guest::CodeCache"]),
     ("timescale", &["policy::Permit"]),
@@ -32,10 +34,11 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("kafka", &["policy::Permit"]),
     ("registry", &["policy::Permit"]),
     // 3 gates
-    ("gate", &["budget", "policy", "schema", "guest", "platform", "timescale", "objects", "kafka", "registry"]),
+    ("gate", &["budget", "policy", "schema", "guest", "secrets", "platform", "timescale", "objects", "kafka", "registry"]),
     // 4 entrances: never a store, never each other
     ("http", &["gate", "schema::decode"]),
     ("writer", &["gate", "kafka", "schema::decode"]),
+    ("jobs", &["gate", "kafka"]),
     // 5 start: everything
     ("commands", &["*"]),
     ("dev", &["*"]),
@@ -46,7 +49,7 @@ const FLOORS: &[(&str, &[&str])] = &[
 
 /// Floor 0: everybody may use it.
 const NOUNS: &[&str] =
-    &["batch", "cases", "error", "ledger", "limits", "model", "paging", "rules", "settings", "turns", "vitals"];
+    &["batch", "cases", "error", "ledger", "limits", "model", "paging", "rules", "settings", "times", "turns", "vitals"];
 
 /// Which external crate may be named where.
 const CRATES: &[(&str, &[&str])] = &[
@@ -62,6 +65,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("wasmparser", &["guest", "cases"]),
     ("wit_component", &["commands"]),
     ("casbin", &["policy"]),
+    ("argon2", &["secrets"]),
     ("notify", &["policy"]),
     ("jsonschema", &["schema"]),
     ("clap", &["main", "commands", "dev"]),

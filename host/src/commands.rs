@@ -14,9 +14,11 @@ use crate::model::{Caller, Tenant};
 use crate::settings::{LogFormat, SETTINGS, Settings};
 use crate::{dev, guest, policy, serve};
 
+mod audit;
 mod doctor;
 mod ledger;
 mod quarantine;
+mod secrets;
 mod token;
 mod validator;
 
@@ -56,6 +58,20 @@ enum Command {
         file: FromFile,
         #[command(subcommand)]
         command: ledger::Command,
+    },
+    /// The audit log.
+    Audit {
+        #[command(flatten)]
+        file: FromFile,
+        #[command(subcommand)]
+        command: audit::Command,
+    },
+    /// Secrets that are kept encrypted.
+    Secrets {
+        #[command(flatten)]
+        file: FromFile,
+        #[command(subcommand)]
+        command: secrets::Command,
     },
     /// Policy files.
     Policy {
@@ -168,6 +184,8 @@ fn act(command: Command) -> Result<ExitCode, Failure> {
         Command::Token { file, command } => on_runtime(token::run(settings(&file)?, command))?,
         Command::Quarantine { file, command } => on_runtime(quarantine::run(settings(&file)?, command))?,
         Command::Ledger { file, command } => return on_runtime(ledger::run(settings(&file)?, command)),
+        Command::Audit { file, command } => return on_runtime(audit::run(settings(&file)?, command)),
+        Command::Secrets { file, command } => return on_runtime(secrets::run(settings(&file)?, command)),
         Command::Policy { command: PolicyCommand::Check { folder } } => return check_policies(&folder),
         Command::Validator { command } => return validator::run(command),
         Command::Doctor(file) => return on_runtime(doctor::run(&settings(&file)?)),

@@ -6,11 +6,11 @@
 //! | floor | modules | what they are |
 //! |---|---|---|
 //! | 5 start | [`serve`], [`dev`], [`commands`] | the one place where everything is named together |
-//! | 4 entrances | [`http`], [`writer`] | turn one protocol into a call on a gate |
+//! | 4 entrances | [`http`], [`writer`], [`jobs`] | turn one protocol, or a timer, into a call on a gate |
 //! | 3 gates | [`gate`] | the straight lines: the only place where deciders meet stores |
 //! | 2 stores | [`platform`], [`timescale`], [`objects`], [`kafka`], [`registry`] | a backend each; public methods take a `Permit` first |
-//! | 1 deciders | [`policy`], [`schema`], [`guest`], [`budget`] | values in, verdicts out; no SQL, HTTP, Kafka or object store |
-//! | 0 nouns | [`batch`], [`cases`], [`model`], [`error`], [`rules`], [`ledger`], [`limits`], [`paging`], [`settings`], [`turns`], [`vitals`] | no I/O, no async, no framework |
+//! | 1 deciders | [`policy`], [`schema`], [`guest`], [`budget`], [`secrets`] | values in, verdicts out; no SQL, HTTP, Kafka or object store |
+//! | 0 nouns | [`batch`], [`cases`], [`model`], [`error`], [`rules`], [`ledger`], [`limits`], [`paging`], [`settings`], [`times`], [`turns`], [`vitals`] | no I/O, no async, no framework |
 
 pub mod batch;
 pub mod cases;
@@ -21,6 +21,7 @@ pub mod model;
 pub mod paging;
 pub mod rules;
 pub mod settings;
+pub mod times;
 pub mod turns;
 pub mod vitals;
 
@@ -28,6 +29,7 @@ pub mod budget;
 pub mod guest;
 pub mod policy;
 pub mod schema;
+pub mod secrets;
 
 pub mod kafka;
 pub mod objects;
@@ -38,6 +40,7 @@ pub mod timescale;
 pub mod gate;
 
 pub mod http;
+pub mod jobs;
 pub mod writer;
 
 pub mod commands;

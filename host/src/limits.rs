@@ -40,6 +40,32 @@ pub const PAGE_MAX: u32 = 1_000;
 /// Details that one error lists; the sentence says how many more there are.
 pub const ERROR_DETAILS: usize = 100;
 
+/// Resources that one request may make.
+pub const BULK_ITEMS: usize = 1_000;
+/// JSON of one field of a resource (metadata, definition, configuration), in bytes: what PostgreSQL and a page of a list can carry.
+pub const FIELD_BYTES: usize = 256 << 10;
+/// Text of one field of a resource, in bytes.
+pub const TEXT_FIELD_BYTES: usize = 4 << 10;
+/// An email, in bytes (RFC 5321, 4.5.3.1.3, without the brackets).
+pub const EMAIL_BYTES: usize = 254;
+/// Characters of a password: the least by NIST SP 800-63B, the most so that hashing it stays cheap.
+pub const PASSWORD_CHARACTERS: std::ops::RangeInclusive<usize> = 8..=256;
+/// Passwords that are hashed at once: 19 MiB and tens of milliseconds of a core each.
+pub const PASSWORDS_AT_ONCE: usize = 4;
+
+// ── The audit log and its events ─────────────────────────────────────────────────────────────────────────────────────
+
+/// Entries of the audit log that are looked through in one piece.
+pub const AUDIT_LINKS: i64 = 5_000;
+/// Broken places of the audit log that are told.
+pub const AUDIT_BREAKS: usize = 20;
+/// Changes of the platform that are sent to Kafka in one piece; a transaction is open while they are.
+pub const EVENTS_AT_ONCE: i64 = 500;
+/// How often the outbox is looked into.
+pub const EVENTS_EVERY: Duration = Duration::from_millis(250);
+/// How often what is too old is looked for.
+pub const FORGET_EVERY: Duration = Duration::from_hours(1);
+
 // ── Readings ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /// A user-given name (sensor, metric, unit, schema reference, bucket…), in bytes; an index row of PostgreSQL holds 2,700.
@@ -144,9 +170,9 @@ pub const KAFKA_AHEAD_KIB: usize = 1_024;
 pub const KAFKA_FETCH_BYTES: usize = 8 << 20;
 /// How long the poll thread rests when nothing came; orders and messages wait as long.
 pub const KAFKA_REST: Duration = Duration::from_millis(5);
-/// Bytes of dead letters that wait for the broker, in KiB.
+/// Bytes of dead letters and events that wait for the broker, in KiB.
 pub const LETTERS_KIB: usize = 4_096;
-/// How long the broker may take to acknowledge a dead letter before the flush is tried again.
+/// How long the broker may take to acknowledge a dead letter or an event before it is tried again.
 pub const LETTERS_TIME: Duration = Duration::from_secs(10);
 /// The first wait between two tries.
 pub const RETRY_WAIT_LEAST: Duration = Duration::from_millis(50);

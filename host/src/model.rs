@@ -211,6 +211,11 @@ impl Resource {
         Self(format!("/storage/files/{}/{}", segment(bucket), utf8_percent_encode(name, NAME)).into())
     }
 
+    /// One of this collection.
+    pub fn one(&self, key: &str) -> Self {
+        Self(format!("{}/{}", self.0, segment(key)).into())
+    }
+
     /// A resource as it stands on the command line or in a policy's test case.
     pub fn named(path: &str) -> Self {
         Self(path.into())

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
+use chrono::TimeDelta;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -14,24 +15,26 @@ use crate::commands::Failure;
 use crate::error::{Chain, Error, Result};
 use crate::gate::Gate;
 use crate::guest::Engine;
-use crate::kafka;
+use crate::kafka::{self, Producer};
 use crate::model::SystemClock;
 use crate::objects::ObjectStore;
 use crate::platform::Platform;
 use crate::policy::Policy;
 use crate::registry::Registry;
 use crate::schema::Schemas;
+use crate::secrets::seal::Sealer;
 use crate::settings::{DirectCompress, Place, Settings};
 use crate::timescale::Timescale;
 use crate::vitals::{Standing, Vitals};
 use crate::writer::Writer;
-use crate::{http, limits, objects, platform, policy, registry, timescale, writer};
+use crate::{http, jobs, limits, objects, platform, policy, registry, timescale, writer};
 
 /// The platform database of these settings; it connects when it is first used.
 pub fn platform(settings: &Settings) -> Result<Platform> {
     Platform::connect(&platform::Options {
         url: settings.platform.url.reveal().to_owned(),
         connections: settings.platform.connections,
+        events: settings.events_topic().is_some(),
     })
 }
 
@@ -70,6 +73,14 @@ pub fn registry(settings: &Settings) -> Result<Option<Arc<Registry>>> {
     let Some(url) = settings.registry.url.clone() else { return Ok(None) };
     let (username, password) = (settings.registry.username.clone(), settings.registry.password.clone());
     Registry::connect(registry::Options { url, username, password }).map(|registry| Some(Arc::new(registry)))
+}
+
+/// What encrypts secrets, where there is a key for it.
+fn sealer(settings: &Settings) -> Result<Option<Arc<Sealer>>, Failure> {
+    let Some(keys) = &settings.secret_keys else { return Ok(None) };
+    let sealer =
+        Sealer::parse(keys.reveal()).map_err(|wrong| Failure(format!("setting `secret_keys` (WEIR_SECRET_KEYS): {wrong}")))?;
+    Ok(Some(Arc::new(sealer)))
 }
 
 /// Where and how to consume; `None` where no broker is configured.
@@ -133,6 +144,8 @@ pub async fn gate(settings: &Settings) -> Result<Gate, Failure> {
         shadows: crate::gate::guests::Shadows::default(),
         lookups: crate::turns::Turns::new(limits::LOOKUPS_AT_ONCE),
         uploads: crate::turns::Turns::new(limits::MODULE_UPLOADS_AT_ONCE),
+        sealer: sealer(settings)?,
+        passwords: tokio::sync::Semaphore::new(limits::PASSWORDS_AT_ONCE),
         schemas: Arc::new(Schemas::default()),
         vitals,
         clock: Arc::new(SystemClock),
@@ -182,7 +195,14 @@ pub async fn run_until(
     tracker.spawn(Arc::clone(&gate.policy).run(stop.clone()));
     if prepare(&gate, &settings, &stop).await {
         tracker.spawn(Arc::clone(&gate.platform).run(stop.clone()));
-        tracker.spawn(record(Arc::clone(&gate), stop.clone()));
+        tracker.spawn(jobs::record_modules(Arc::clone(&gate), stop.clone()));
+        if let Some(days) = settings.audit.keep_days {
+            tracker.spawn(jobs::forget_audit(Arc::clone(&gate), TimeDelta::days(days.into()), stop.clone()));
+        }
+        if let (Some(topic), Some(options)) = (settings.events_topic(), kafka_options(&settings)) {
+            let producer = Producer::new(&options)?;
+            tracker.spawn(jobs::send_events(Arc::clone(&gate), producer, topic.to_owned(), stop.clone()));
+        }
         if let Some(options) = kafka {
             let writer = Writer::new(writer_options(&settings), options, Arc::clone(&gate));
             tracker.spawn(writer.run(stop.clone()));
@@ -222,17 +242,6 @@ fn writer_options(settings: &Settings) -> writer::Options {
         memory_bytes: settings.writer.memory_bytes,
         late_after: Duration::from_secs(settings.writer.late_after_s),
         topics: settings.kafka.topics.as_ref().map(|list| list.split(',').map(|topic| topic.trim().to_owned()).collect()),
-    }
-}
-
-/// Writes down what tenants' modules did, every few seconds and once more at the end.
-async fn record(gate: Arc<Gate>, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = tokio::time::sleep(limits::RECORD_EVERY) => {}
-        }
-        gate.records_write().await;
     }
 }
 

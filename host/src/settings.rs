@@ -6,6 +6,7 @@
 
 mod kafka;
 mod registry;
+mod storage;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,7 +18,9 @@ use serde::Deserialize;
 
 pub use self::kafka::{EndpointCheck, SaslMechanism, SecurityProtocol};
 pub use self::registry::Registry;
+pub use self::storage::{Place, Storage};
 use crate::limits;
+use crate::model::check_topic_name;
 
 /// One setting, for the loader and for the reference that `weir settings` prints.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +49,7 @@ macro_rules! settings {
 settings! {
     "role" "WEIR_ROLE" Some("all"), "Which part runs: `api`, `writer` or `all`.";
     "policies" "WEIR_POLICIES" Some("policies"), "The folder of policy files.";
+    "secret_keys" "WEIR_SECRET_KEYS" None, "Keys that encrypt the secrets of connectors: `name:base64` of 32 bytes each, separated by commas. The first encrypts, all of them decrypt.";
     "bootstrap_token" "WEIR_BOOTSTRAP_TOKEN" None, "On an empty platform database only: the API token of the first administrator, of tenant `default`. At least 16 characters.";
     "log_format" "WEIR_LOG_FORMAT" Some("json"), "`json` or `text`. What is logged is chosen by `WEIR_LOG`, such as `info,weir=debug`.";
     "http.host" "HOST" Some("0.0.0.0"), "The address that HTTP listens on.";
@@ -79,6 +83,8 @@ settings! {
     "kafka.ssl_key" "WEIR_KAFKA_SSL_KEY" None, "File (PEM) of that certificate's private key.";
     "kafka.ssl_key_password" "WEIR_KAFKA_SSL_KEY_PASSWORD" None, "Password of that key, where it is encrypted.";
     "kafka.ssl_endpoint_check" "WEIR_KAFKA_SSL_ENDPOINT_CHECK" Some("https"), "Whether a broker's certificate must name its host: `https`, or `none`.";
+    "events.topic" "WEIR_EVENTS_TOPIC" Some("weir.events"), "The Kafka topic that changes of the platform are sent to, where there are brokers; `none` sends them nowhere.";
+    "audit.keep_days" "WEIR_AUDIT_KEEP_DAYS" None, "Days that entries of the audit log are kept. Without it, for ever.";
     "registry.url" "WEIR_REGISTRY_URL" None, "A Confluent-compatible schema registry, for Avro topics that name no schema of Weir's own. Without it, Weir's own is asked for all.";
     "registry.username" "WEIR_REGISTRY_USERNAME" None, "Who asks the schema registry.";
     "registry.password" "WEIR_REGISTRY_PASSWORD" None, "That user's password.";
@@ -210,66 +216,6 @@ pub struct ReadingsDatabase {
     pub direct_compress: DirectCompress,
 }
 
-/// The object store.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Storage {
-    /// `fs:///folder` or `s3://bucket`.
-    pub url: Option<String>,
-    /// Host or URL of the S3 service.
-    pub endpoint: Option<String>,
-    /// Its port, where the endpoint is a host.
-    pub port: u16,
-    /// Whether it speaks TLS, where the endpoint is a host.
-    pub use_ssl: bool,
-    /// Its region.
-    pub region: String,
-    /// Its access key.
-    pub access_key: Option<Secret>,
-    /// Its secret key.
-    pub secret_key: Option<Secret>,
-}
-
-/// Where objects lie, read from [`Storage`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// A folder of this machine.
-    Folder(PathBuf),
-    /// A bucket of an S3 service.
-    S3 {
-        /// The bucket.
-        bucket: String,
-        /// The service's URL.
-        endpoint: String,
-    },
-}
-
-impl Storage {
-    /// Where objects lie.
-    pub fn place(&self) -> Result<Place, Mistake> {
-        let url = self.url.as_deref().unwrap_or("s3://weir");
-        if let Some(folder) = url.strip_prefix("fs://") {
-            if !folder.starts_with('/') {
-                return Err(Mistake::of("storage.url", "write a whole path, as in `fs:///var/lib/weir`"));
-            }
-            return Ok(Place::Folder(folder.into()));
-        }
-        let Some(bucket) = url.strip_prefix("s3://").map(|rest| rest.trim_end_matches('/')).filter(|bucket| !bucket.is_empty())
-        else {
-            return Err(Mistake::of("storage.url", "write `fs:///folder` or `s3://bucket`"));
-        };
-        let Some(endpoint) = self.endpoint.as_deref() else {
-            return Err(Mistake::of("storage.endpoint", "is needed for `s3://…`; or set WEIR_STORAGE_URL to `fs:///folder`"));
-        };
-        let endpoint = if endpoint.contains("://") {
-            endpoint.to_owned()
-        } else {
-            format!("{}://{endpoint}:{}", if self.use_ssl { "https" } else { "http" }, self.port)
-        };
-        Ok(Place::S3 { bucket: bucket.to_owned(), endpoint })
-    }
-}
-
 /// Kafka.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -349,6 +295,22 @@ pub struct GuestSettings {
     pub compile_s: u64,
 }
 
+/// Changes of the platform as events.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Events {
+    /// Where they are sent, or `none`.
+    pub topic: String,
+}
+
+/// The audit log.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Audit {
+    /// Days that entries are kept; for ever, where it is not given.
+    pub keep_days: Option<u32>,
+}
+
 /// All settings of one process.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -357,6 +319,8 @@ pub struct Settings {
     pub role: Role,
     /// The folder of policy files.
     pub policies: PathBuf,
+    /// Keys that encrypt secrets.
+    pub secret_keys: Option<Secret>,
     /// The first administrator's token.
     pub bootstrap_token: Option<Secret>,
     /// How log lines look.
@@ -371,6 +335,11 @@ pub struct Settings {
     pub storage: Storage,
     /// Kafka.
     pub kafka: Kafka,
+    /// Changes of the platform as events.
+    pub events: Events,
+    /// The audit log.
+    #[serde(default)]
+    pub audit: Audit,
     /// The schema registry.
     #[serde(default)]
     pub registry: Registry,
@@ -433,6 +402,12 @@ impl Settings {
         Ok(settings)
     }
 
+    /// The topic that changes of the platform are sent to, where there are brokers and it is not `none`.
+    pub fn events_topic(&self) -> Option<&str> {
+        self.kafka.brokers.as_ref()?;
+        Some(self.events.topic.as_str()).filter(|topic| *topic != "none")
+    }
+
     fn check(&self) -> Result<(), Mistake> {
         let within = |key, value: u64, least: u64, most: u64| {
             if (least..=most).contains(&value) {
@@ -462,6 +437,12 @@ impl Settings {
                 "bootstrap_token",
                 format!("must have at least {} characters", limits::BOOTSTRAP_TOKEN_CHARACTERS),
             ));
+        }
+        if let Some(days) = self.audit.keep_days {
+            within("audit.keep_days", days.into(), 1, 36_500)?;
+        }
+        if let Some(topic) = self.events_topic() {
+            check_topic_name(topic).map_err(|error| Mistake::of("events.topic", error.sentence()))?;
         }
         self.kafka.check_security()?;
         self.registry.check()?;

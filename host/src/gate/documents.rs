@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::guests::ShadowedDocument;
+use super::resources::{Connector, Pipeline, Project, Resource as _, User};
 use super::{Gate, samples};
 use crate::error::{Error, Kind, Result};
 use crate::guest::Run;
@@ -20,7 +21,8 @@ use crate::policy::Permit;
 use crate::rules::{ChainOf, Step};
 
 /// The kinds of resources that may have a chain. Not validators: a chain of theirs could keep its tenant from ever changing it.
-pub const KINDS: [&str; 3] = [TOPICS, SCHEMAS, TOKENS];
+pub const KINDS: [&str; 7] =
+    [TOPICS, SCHEMAS, TOKENS, Project::COLLECTION, Pipeline::COLLECTION, Connector::COLLECTION, User::COLLECTION];
 pub(in crate::gate) const TOPICS: &str = "kafka-topics";
 pub(in crate::gate) const SCHEMAS: &str = "schemas";
 pub(in crate::gate) const TOKENS: &str = "tokens";

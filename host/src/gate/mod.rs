@@ -4,6 +4,7 @@
 //! end here, and nothing here knows HTTP or Kafka.
 
 pub mod accounts;
+pub mod audit;
 pub mod catalogue;
 pub mod chains;
 pub mod documents;
@@ -17,11 +18,14 @@ pub mod quarantine;
 pub mod readings;
 pub mod records;
 pub mod replay;
+pub mod resources;
 pub mod samples;
 pub mod trial;
 pub mod validators;
 
 use std::sync::Arc;
+
+use tokio::sync::Semaphore;
 
 use crate::budget::Budget;
 use crate::error::{Chain, Result};
@@ -32,6 +36,7 @@ use crate::platform::Platform;
 use crate::policy::{Permit, Policy};
 use crate::registry::Registry;
 use crate::schema::Schemas;
+use crate::secrets::seal::Sealer;
 use crate::timescale::Timescale;
 use crate::turns::Turns;
 use crate::vitals::Vitals;
@@ -63,6 +68,10 @@ pub struct Gate {
     pub lookups: Turns,
     /// Turns at uploading modules.
     pub uploads: Turns,
+    /// What encrypts secrets, where the settings have a key for that.
+    pub sealer: Option<Arc<Sealer>>,
+    /// Turns at hashing passwords.
+    pub passwords: Semaphore,
     /// Compiled JSON Schemas.
     pub schemas: Arc<Schemas>,
     /// Where things are counted and reported.

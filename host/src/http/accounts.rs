@@ -8,9 +8,10 @@ use uuid::Uuid;
 
 use super::App;
 use super::input::{Json, PageQuery, Path, Query, cursor};
-use super::reply::{Envelope, ErrorBody, Page, Reply, created, no_content, ok, page, rfc3339};
+use super::reply::{Envelope, ErrorBody, Page, Reply, created, no_content, ok, page};
 use crate::gate::accounts::{self as gate, TenantRow, TokenRow};
 use crate::model::{Caller, sent};
+use crate::times::rfc3339;
 
 /// A tenant.
 #[derive(Debug, Serialize, ToSchema)]

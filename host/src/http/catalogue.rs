@@ -8,10 +8,11 @@ use uuid::Uuid;
 
 use super::App;
 use super::input::{Json, PageQuery, Path, Query, cursor};
-use super::reply::{Envelope, ErrorBody, Page, Reply, created, no_content, ok, page, rfc3339};
+use super::reply::{Envelope, ErrorBody, Page, Reply, created, no_content, ok, page};
 use crate::error::Error;
 use crate::gate::catalogue::{AVRO, JSON_SCHEMA, SchemaRow, TopicChange, TopicRow};
 use crate::model::{Caller, Conflict, ErrorStrategy, TopicFormat, WriteMode, sent};
+use crate::times::rfc3339;
 
 /// A Kafka topic.
 #[derive(Debug, Serialize, ToSchema)]

@@ -8,12 +8,13 @@ use utoipa::ToSchema;
 
 use super::App;
 use super::input::Json;
-use super::reply::{Envelope, ErrorBody, Reply, ok, rfc3339};
+use super::reply::{Envelope, ErrorBody, Reply, ok};
 use super::trial::{Fault, LogLine};
 use crate::batch::Quality;
 use crate::error::Error;
 use crate::gate::explain::{Decision, Document, End, Explained, Passage, Question, SchemaVerdict};
 use crate::model::{Action, Caller, Operation};
+use crate::times::rfc3339;
 
 /// What is to be explained: one of `reading`, `document` and `request`.
 #[derive(Debug, Deserialize, ToSchema)]

@@ -20,12 +20,13 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::App;
 use super::input::{Json, PageQuery, Path, Query, cursor, page_of};
-use super::reply::{self, Envelope, ErrorBody, Page, Problem, Reply, created, no_content, ok, page, rfc3339};
+use super::reply::{self, Envelope, ErrorBody, Page, Problem, Reply, created, no_content, ok, page};
 use crate::error::{Error, Kind, Result};
 use crate::gate::objects::{BucketRow, Download, Expected, ObjectRow, Put, too_large};
 use crate::limits;
 use crate::model::Caller;
 use crate::rules::Digest;
+use crate::times::rfc3339;
 
 /// A bucket.
 #[derive(Debug, Serialize, ToSchema)]

@@ -2,19 +2,21 @@
 //!
 //! Forms derive `Deserialize` with `deny_unknown_fields`, so a mistyped name is an error that names it.
 
+use std::convert::Infallible;
+
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
 use super::App;
-use super::reply::Problem;
+use super::reply::{Problem, is_unchanged};
 use crate::error::{Error, Kind};
 use crate::limits;
 use crate::paging::PageOf;
@@ -140,9 +142,27 @@ impl<T: DeserializeOwned + Send> FromRequestParts<App> for Path<T> {
     }
 }
 
-/// Query parameters of a list.
+/// What `If-Match` says: the request is about a thing as it was when the client read it.
+#[derive(Debug)]
+pub struct IfMatch(Option<HeaderValue>);
+
+impl IfMatch {
+    /// True where the thing is still as the client read it, or the client does not say.
+    pub fn fits<T: Serialize>(&self, now: &T) -> bool {
+        is_unchanged(self.0.as_ref(), now)
+    }
+}
+
+impl FromRequestParts<App> for IfMatch {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Self::Rejection> {
+        Ok(Self(parts.headers.get(header::IF_MATCH).cloned()))
+    }
+}
+
+/// Query parameters of a list. Those of its filters stand beside them; what no endpoint knows is refused before (`layers`).
 #[derive(Debug, Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct PageQuery {
     /// Items of a page.

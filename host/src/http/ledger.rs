@@ -10,11 +10,12 @@ use uuid::Uuid;
 use super::App;
 use super::input::{Path, Query};
 use super::readings::form::Moment;
-use super::reply::{Envelope, ErrorBody, Reply, ok, rfc3339};
+use super::reply::{Envelope, ErrorBody, Reply, ok};
 use crate::error::{Error, Kind};
 use crate::gate::ledger::{Booked, BooksFilter, Sums, Trace};
 use crate::ledger::Counts;
 use crate::model::Caller;
+use crate::times::rfc3339;
 
 /// Which books.
 #[derive(Debug, Deserialize, IntoParams)]

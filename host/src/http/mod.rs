@@ -4,6 +4,7 @@
 //! as the contract has them; a handler's attribute holds the rest of its path.
 
 mod accounts;
+mod audit;
 mod caller;
 mod catalogue;
 mod chains;
@@ -16,6 +17,7 @@ mod listen;
 pub mod quarantine;
 mod readings;
 pub mod reply;
+mod resources;
 mod signing;
 mod system;
 mod trial;
@@ -30,7 +32,7 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, SecurityRequirement};
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, PathItem, SecurityRequirement};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -93,7 +95,10 @@ fn routes(api: bool) -> OpenApiRouter<App> {
         .routes(routes!(quarantine::list, quarantine::discard))
         .routes(routes!(quarantine::causes))
         .routes(routes!(quarantine::replay))
-        .routes(routes!(quarantine::get, quarantine::discard_one));
+        .routes(routes!(quarantine::get, quarantine::discard_one))
+        .routes(routes!(audit::list))
+        .routes(routes!(audit::get))
+        .merge(resources::routes());
     let explain = OpenApiRouter::new().routes(routes!(explain::explain));
     let modules = OpenApiRouter::new().routes(routes!(validators::upload)).routes(routes!(trial::replay));
     let readings = OpenApiRouter::new()
@@ -152,7 +157,28 @@ pub fn openapi() -> String {
 fn text(mut document: OpenApi) -> String {
     let paths = std::mem::take(&mut document.paths.paths);
     document.paths.paths = paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
+    for (path, item) in &mut document.paths.paths {
+        name_operations(path, item);
+    }
     document.to_json().unwrap_or_default()
+}
+
+/// Names each operation after its method and path: handlers of different resources have the same names.
+fn name_operations(path: &str, item: &mut PathItem) {
+    let words = path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !matches!(*word, "" | "api"));
+    let path = words.collect::<Vec<_>>().join("_");
+    let operations = [
+        ("get", &mut item.get),
+        ("put", &mut item.put),
+        ("post", &mut item.post),
+        ("delete", &mut item.delete),
+        ("head", &mut item.head),
+    ];
+    for (method, operation) in operations {
+        if let Some(operation) = operation {
+            operation.operation_id = Some(format!("{method}_{path}"));
+        }
+    }
 }
 
 fn base() -> OpenApi {

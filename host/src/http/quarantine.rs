@@ -12,12 +12,13 @@ use uuid::Uuid;
 use super::App;
 use super::input::{Json, Path, Query, cursor, page_of};
 use super::readings::form::Moment;
-use super::reply::{Envelope, ErrorBody, Page, Reply, no_content, ok, page, rfc3339};
+use super::reply::{Envelope, ErrorBody, Page, Reply, no_content, ok, page};
 use crate::error::Error;
 use crate::gate::quarantine::{Cause, Kept, KeptFilter};
 use crate::gate::replay::{Choice, Entry, Outcome, Replay};
 use crate::limits;
 use crate::model::Caller;
+use crate::times::rfc3339;
 
 /// What refused an entry.
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]

@@ -5,13 +5,13 @@
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
-use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::error::{Chain, Error, Kind};
 use crate::limits;
 use crate::model::{Clock as _, SystemClock};
+use crate::times::rfc3339;
 
 tokio::task_local! {
     /// The id of the request that is being answered; set by `layers`, read by error bodies.
@@ -187,11 +187,6 @@ pub(super) fn is_unchanged<T: Serialize>(if_match: Option<&HeaderValue>, data: &
     tags.any(|tag| tag == "*" || tag.as_bytes() == now.as_bytes())
 }
 
-/// A time as the contract writes it: RFC 3339 in UTC, with microseconds and `Z`.
-pub fn rfc3339(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Micros, true)
-}
-
 fn timestamp() -> String {
     rfc3339(SystemClock.now())
 }
@@ -249,29 +244,29 @@ fn status(kind: Kind) -> StatusCode {
     }
 }
 
+/// What a client is told of an error. Errors end here, so they are logged here: once, with their causes, and only where the operator has
+/// something to do.
+pub(super) fn told(error: &Error) -> (StatusCode, ErrorBody) {
+    let status = status(error.kind());
+    let request_id = REQUEST_ID.try_with(ToString::to_string).unwrap_or_default();
+    match error.kind() {
+        Kind::Internal => tracing::error!(request_id, error = %Chain(error), "request {request_id} failed"),
+        Kind::Unavailable => tracing::warn!(request_id, error = %Chain(error), "request {request_id} found a backend away"),
+        _ => tracing::debug!(request_id, error = %Chain(error), "request {request_id} was refused"),
+    }
+    let details = error.details().iter().take(limits::ERROR_DETAILS).map(|detail| ErrorDetail {
+        path: detail.path.clone(),
+        message: detail.message.clone(),
+        validator: detail.validator.clone(),
+    });
+    let (details, code) = (details.collect(), status.as_u16());
+    (status, ErrorBody { error: error.sentence().to_owned(), code, timestamp: timestamp(), request_id, details })
+}
+
 impl IntoResponse for Problem {
-    /// Errors end here, so they are logged here: once, with their causes, and only where the operator has something to do.
     fn into_response(self) -> axum::response::Response {
         let Self(error) = self;
-        let status = status(error.kind());
-        let request_id = REQUEST_ID.try_with(ToString::to_string).unwrap_or_default();
-        match error.kind() {
-            Kind::Internal => tracing::error!(request_id, error = %Chain(&error), "request {request_id} failed"),
-            Kind::Unavailable => tracing::warn!(request_id, error = %Chain(&error), "request {request_id} found a backend away"),
-            _ => tracing::debug!(request_id, error = %Chain(&error), "request {request_id} was refused"),
-        }
-        let details = error.details().iter().take(limits::ERROR_DETAILS).map(|detail| ErrorDetail {
-            path: detail.path.clone(),
-            message: detail.message.clone(),
-            validator: detail.validator.clone(),
-        });
-        let body = ErrorBody {
-            error: error.sentence().to_owned(),
-            code: status.as_u16(),
-            timestamp: timestamp(),
-            request_id,
-            details: details.collect(),
-        };
+        let (status, body) = told(&error);
         let mut response = (status, axum::Json(body)).into_response();
         if let Some(wait) = error.wait() {
             response

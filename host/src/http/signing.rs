@@ -9,10 +9,11 @@ use uuid::Uuid;
 
 use super::App;
 use super::input::{Json, PageQuery, Path, Query, cursor};
-use super::reply::{Envelope, ErrorBody, Page, Reply, created, no_content, page, rfc3339};
+use super::reply::{Envelope, ErrorBody, Page, Reply, created, no_content, page};
 use crate::error::Error;
 use crate::gate::validators::SigningKeyRow;
 use crate::model::Caller;
+use crate::times::rfc3339;
 
 /// A public key.
 #[derive(Debug, Serialize, ToSchema)]

@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::App;
-use super::reply::{self, Problem, Reply, ok, rfc3339};
+use super::reply::{self, Problem, Reply, ok};
 use crate::error::{Error, Kind};
 use crate::gate::health::{Health, Overall};
+use crate::times::rfc3339;
 use crate::vitals::Standing;
 
 /// How Weir and its services are.

@@ -9,12 +9,13 @@ use uuid::Uuid;
 
 use super::App;
 use super::input::{Json, Path};
-use super::reply::{Envelope, ErrorBody, Page, Reply, created, ok, page, rfc3339};
+use super::reply::{Envelope, ErrorBody, Page, Reply, created, ok, page};
 use crate::batch::compare::Judged;
 use crate::error::Error;
 use crate::gate::trial::{FaultReport, Line, ReplayRow, ReplaySource, Replayed, Samples, Tried};
 use crate::gate::validators::{NoteRow, Stats, StatsRow};
 use crate::model::Caller;
+use crate::times::rfc3339;
 
 /// What to try a version on.
 #[derive(Debug, Deserialize, ToSchema)]

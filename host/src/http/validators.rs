@@ -10,12 +10,13 @@ use uuid::Uuid;
 
 use super::App;
 use super::input::{self, Json, PageQuery, Path, Query, cursor};
-use super::reply::{Envelope, ErrorBody, Page, Reply, created, no_content, ok, page, rfc3339};
+use super::reply::{Envelope, ErrorBody, Page, Reply, created, no_content, ok, page};
 use crate::error::Error;
 use crate::gate::validators::{ActivationRow, NewValidator, ValidatorChange, ValidatorRow, VersionRow};
 use crate::limits;
 use crate::model::{Caller, ErrorStrategy, Grant, Target, sent};
 use crate::rules::Digest;
+use crate::times::rfc3339;
 
 /// Where the signature of a module stands.
 const SIGNATURE: &str = "x-module-signature";

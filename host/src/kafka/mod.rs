@@ -8,9 +8,9 @@
 
 mod context;
 mod examine;
-mod letters;
 mod options;
 mod poll;
+mod producer;
 mod run;
 mod trouble;
 
@@ -25,9 +25,9 @@ use tokio::sync::mpsc;
 
 use self::context::Context;
 pub use self::examine::examine;
-pub use self::letters::{Letter, Letters};
 pub use self::options::{Options, Security};
 use self::poll::Poll;
+pub use self::producer::{Outgoing, Producer};
 pub use self::run::{Headers, Inlet, Memory, Message, Run, Share};
 use crate::error::{Error, Result};
 

@@ -174,7 +174,7 @@ impl Platform {
             .fetch_one(&mut *transaction)
             .await
             .map_err(failed)?;
-        audit::record(&mut transaction, permit, json!({ "after": tenant_details(&row) })).await?;
+        audit::record_made(&mut transaction, permit, &row.slug, tenant_details(&row)).await?;
         transaction.commit().await.map_err(failed)?;
         Ok(row)
     }
@@ -240,7 +240,7 @@ impl Platform {
             .fetch_one(&mut *transaction)
             .await
             .map_err(failed)?;
-        audit::record(&mut transaction, permit, json!({ "after": { "id": row.id, "name": row.name } })).await?;
+        audit::record_made(&mut transaction, permit, &row.id.to_string(), json!({ "id": row.id, "name": row.name })).await?;
         transaction.commit().await.map_err(failed)?;
         Ok(row)
     }

@@ -199,7 +199,7 @@ impl Platform {
             .await
             .map_err(failed)?;
         topic_check(&mut transaction, &row).await?;
-        audit::record(&mut transaction, permit, json!({ "after": topic_details(&row) })).await?;
+        audit::record_made(&mut transaction, permit, &row.name, topic_details(&row)).await?;
         self.commit_announced(transaction).await?;
         Ok(row)
     }

@@ -184,7 +184,7 @@ impl Platform {
             .fetch_one(&mut *transaction)
             .await
             .map_err(failed)?;
-        audit::record(&mut transaction, permit, json!({ "after": { "id": row.id, "name": name } })).await?;
+        audit::record_made(&mut transaction, permit, name, json!({ "id": row.id, "name": name })).await?;
         transaction.commit().await.map_err(failed)?;
         Ok(row)
     }

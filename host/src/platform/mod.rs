@@ -12,7 +12,9 @@ mod code;
 pub mod files;
 mod listen;
 mod memory;
+pub mod outbox;
 pub mod quotas;
+pub mod resource;
 pub mod schemas;
 pub mod signing;
 pub mod validators;
@@ -44,6 +46,8 @@ pub struct Options {
     pub url: String,
     /// Connections at the most.
     pub connections: u32,
+    /// Whether changes are put into the outbox; where nobody sends them, they would only lie there.
+    pub events: bool,
 }
 
 /// The platform database.
@@ -78,7 +82,13 @@ pub fn all_statements() -> impl Iterator<Item = (&'static str, &'static str)> {
         code::STATEMENTS,
         files::STATEMENTS,
         chains::STATEMENTS,
+        outbox::STATEMENTS,
         quotas::STATEMENTS,
+        resource::connectors::STATEMENTS,
+        resource::members::STATEMENTS,
+        resource::pipelines::STATEMENTS,
+        resource::projects::STATEMENTS,
+        resource::users::STATEMENTS,
         signing::STATEMENTS,
         validators::versions::STATEMENTS,
         validators::record::STATEMENTS,
@@ -97,7 +107,7 @@ impl Platform {
         let connect = PgConnectOptions::from_str(&options.url)
             .map_err(|error| Error::malformed("The platform database's address cannot be read.").caused_by(error))?
             .application_name("weir-platform")
-            .options([("statement_timeout", timeout.as_str())]);
+            .options([("statement_timeout", timeout.as_str()), ("weir.events", if options.events { "on" } else { "off" })]);
         let pool = PgPoolOptions::new()
             .max_connections(options.connections)
             .acquire_timeout(limits::ACQUIRE_TIME)
@@ -215,6 +225,7 @@ const UNIQUE_VIOLATION: &str = "23505";
 const FOREIGN_KEY_VIOLATION: &str = "23503";
 const CHECK_VIOLATION: &str = "23514";
 const NOT_IN_REPERTOIRE: &str = "22021";
+const UNTRANSLATABLE: &str = "22P05";
 const ROW_LEVEL_SECURITY: &str = "42501";
 const QUERY_CANCELED: &str = "57014";
 
@@ -240,7 +251,9 @@ fn failed(error: sqlx::Error) -> Error {
         FOREIGN_KEY_VIOLATION => Error::conflict(in_use(&constraint)),
         CHECK_VIOLATION => Error::malformed("A field has a value that is not allowed.").at(constraint, "not allowed"),
         // The one character of UTF-8 that PostgreSQL does not take.
-        NOT_IN_REPERTOIRE => Error::malformed("A name or text of this request holds the character U+0000; leave it out."),
+        NOT_IN_REPERTOIRE | UNTRANSLATABLE => {
+            Error::malformed("A name or text of this request holds the character U+0000; leave it out.")
+        }
         ROW_LEVEL_SECURITY | QUERY_CANCELED => Error::unavailable("platform database", code.clone()),
         _ if PASSING.iter().any(|class| code.starts_with(class)) => Error::unavailable("platform database", code.clone()),
         _ => Error::internal(code.clone()),
@@ -255,6 +268,8 @@ fn taken(constraint: &str) -> &'static str {
         "kafka_topics_pkey" => "This topic is registered already. Topic names are shared by all tenants of a broker.",
         "validators_tenant_name_key" => "A validator of this name exists already.",
         "chains_tenant_topic_validator_id_key" => "A chain names each validator once.",
+        "users_email" => "A user with this email exists already.",
+        "project_members_pkey" => "This user is a member already; change their role with PUT.",
         "buckets_tenant_name_key" => "A bucket of this name exists already.",
         _ => "Something of this name exists already.",
     }
@@ -265,6 +280,11 @@ fn in_use(constraint: &str) -> &'static str {
         "kafka_topics_tenant_schema_id_fkey" => "There is no such schema, or topics still use it.",
         "chains_tenant_validator_id_fkey" => "There is no such validator, or chains still use it.",
         "chains_tenant_topic_fkey" => "There is no such topic.",
+        "projects_tenant_owner_id_fkey" => "There is no such user, or projects are still theirs.",
+        "project_members_tenant_user_id_fkey" => "There is no such user.",
+        "pipelines_tenant_project_id_fkey" => "There is no such project, or pipelines still belong to it.",
+        "connectors_tenant_project_id_fkey" => "There is no such project, or connectors still belong to it.",
+        "connectors_tenant_schema_id_fkey" => "There is no such schema, or connectors still use it.",
         _ => "Something else still uses this, or it does not exist.",
     }
 }

@@ -74,12 +74,8 @@ impl Platform {
             .fetch_one(&mut *transaction)
             .await
             .map_err(failed)?;
-        audit::record(
-            &mut transaction,
-            permit,
-            json!({ "after": { "id": row.id, "name": name, "version": row.version, "type": kind } }),
-        )
-        .await?;
+        let made = json!({ "id": row.id, "name": name, "version": row.version, "type": kind });
+        audit::record_made(&mut transaction, permit, &row.id.to_string(), made).await?;
         self.commit_announced(transaction).await?;
         Ok(row)
     }

@@ -18,7 +18,7 @@ use super::back::Back;
 use super::front::Front;
 use super::places::Places;
 use crate::gate::Gate;
-use crate::kafka::{Inlet, Letters, Memory, Partition};
+use crate::kafka::{Inlet, Memory, Partition, Producer};
 use crate::limits;
 use crate::model::Tenant;
 use crate::turns::Turns;
@@ -78,7 +78,7 @@ pub(super) struct Shared {
     pub(super) turns: Turns,
     /// Turns at the connections for late ones.
     pub(super) late: Turns,
-    pub(super) letters: Arc<Letters>,
+    pub(super) letters: Arc<Producer>,
 }
 
 /// The lanes that there are.

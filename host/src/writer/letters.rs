@@ -6,7 +6,7 @@ use super::lanes::Shared;
 use crate::batch::{Fate, Reading, Refusal, Source};
 use crate::error::Result;
 use crate::gate::readings::Judged;
-use crate::kafka::Letter;
+use crate::kafka::Outgoing;
 
 impl Shared {
     /// Sends what was refused to the dead-letter topics of the rules, and waits for the broker: it is acknowledged before the flush is
@@ -16,7 +16,7 @@ impl Shared {
             let Some(dead_letter) = &part.rules.dead_letter else { continue };
             let topic = part.batch.topic().map_or("", |topic| topic);
             let fates = part.batch.readings().iter().zip(&part.fates);
-            let letters: Vec<Letter> = fates
+            let letters: Vec<Outgoing> = fates
                 .filter_map(|(reading, fate)| match fate {
                     Fate::Store(_) => None,
                     Fate::Quarantine(refusal) => Some(letter(topic, reading, refusal, "quarantine")),
@@ -31,8 +31,8 @@ impl Shared {
     }
 }
 
-fn letter(topic: &str, reading: &Reading, refusal: &Refusal, fate: &str) -> Letter {
-    let mut letter = Letter { key: None, payload: reading.raw.clone(), headers: Vec::new() };
+fn letter(topic: &str, reading: &Reading, refusal: &Refusal, fate: &str) -> Outgoing {
+    let mut letter = Outgoing { key: None, payload: reading.raw.clone(), headers: Vec::new() };
     let word = |name: &str, value: &str| (name.to_owned(), Some(Bytes::copy_from_slice(value.as_bytes())));
     if let Source::Kafka { partition, offset, key, headers } = &reading.source {
         letter.key.clone_from(key);

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use self::session::Session;
 use crate::error::Chain;
 use crate::gate::Gate;
-use crate::kafka::{self, Consumer, Letters};
+use crate::kafka::{self, Consumer, Producer};
 use crate::limits;
 use crate::vitals::Standing;
 
@@ -80,7 +80,7 @@ impl Writer {
         let mut waits =
             ExponentialBuilder::default().with_max_delay(limits::RETRY_WAIT).without_max_times().with_jitter().build();
         while !stop.is_cancelled() {
-            let started = Letters::new(&self.kafka).and_then(|letters| Ok((letters, Consumer::start(&self.kafka)?)));
+            let started = Producer::new(&self.kafka).and_then(|letters| Ok((letters, Consumer::start(&self.kafka)?)));
             let ended = match started {
                 Ok((letters, (consumer, events))) => Session::new(&self, consumer, letters, &stop).run(events).await,
                 Err(error) => Some(Chain(&error).to_string()),

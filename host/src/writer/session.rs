@@ -15,7 +15,7 @@ use super::Writer;
 use super::lanes::{Lanes, Name, Note, Shared};
 use super::places::Places;
 use crate::error::{Chain, Result};
-use crate::kafka::{Consumer, Ends, Event, Letters, Memory, Partition, Start};
+use crate::kafka::{Consumer, Ends, Event, Memory, Partition, Producer, Start};
 use crate::ledger::Log;
 use crate::limits;
 use crate::model::{Clock as _, SystemClock, Tenant};
@@ -67,7 +67,7 @@ const MOVED_SHOWN: usize = 10;
 const CATALOGUE_WAIT: Duration = Duration::from_secs(1);
 
 impl<'a> Session<'a> {
-    pub(super) fn new(writer: &'a Writer, consumer: Consumer, letters: Letters, stop: &'a CancellationToken) -> Self {
+    pub(super) fn new(writer: &'a Writer, consumer: Consumer, letters: Producer, stop: &'a CancellationToken) -> Self {
         let places = Arc::new(Places::default());
         let memory = Memory::new(writer.options.memory_bytes);
         let (say, notes) = mpsc::channel(1_024);

@@ -11,8 +11,9 @@ use utoipa::ToSchema;
 use crate::batch::{Quality, Value};
 use crate::error::{Error, Result};
 use crate::gate::readings::{Latest, Place, StoredReading, StoredValue};
-use crate::http::reply::rfc3339;
+
 use crate::limits;
+use crate::times::rfc3339;
 
 /// A time in a path or query: RFC 3339 with any offset, or milliseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

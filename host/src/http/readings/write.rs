@@ -17,11 +17,12 @@ use crate::error::{Detail, Error, Kind};
 use crate::gate::readings::{Admitted, Refused};
 use crate::http::App;
 use crate::http::input::{self, JsonBytes, Query};
-use crate::http::reply::{Envelope, ErrorBody, Reply, created, ok, rfc3339};
+use crate::http::reply::{Envelope, ErrorBody, Reply, created, ok};
 use crate::ledger::Origin;
 use crate::limits;
 use crate::model::Caller;
 use crate::schema::decode::{self, Collector};
+use crate::times::rfc3339;
 
 /// A reading to be stored.
 #[derive(Debug, ToSchema)]

@@ -159,7 +159,7 @@ impl Platform {
             .fetch_one(&mut *transaction)
             .await
             .map_err(failed)?;
-        audit::record(&mut transaction, permit, json!({ "after": details(&row) })).await?;
+        audit::record_made(&mut transaction, permit, &row.id.to_string(), details(&row)).await?;
         self.commit_announced(transaction).await?;
         Ok(row)
     }

@@ -1,4 +1,4 @@
-//! Dead letters: what was refused, sent to a topic that somebody watches, and acknowledged before it counts.
+//! What Weir sends to Kafka: dead letters and changes of the platform, acknowledged before they count.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::limits;
 
 /// A message to be sent.
 #[derive(Clone, Debug)]
-pub struct Letter {
+pub struct Outgoing {
     /// Its key.
     pub key: Option<Bytes>,
     /// Its value.
@@ -22,12 +22,12 @@ pub struct Letter {
     pub headers: Vec<(String, Option<Bytes>)>,
 }
 
-/// A producer of dead letters. Its queue is bounded by librdkafka's own settings; whoever sends waits for room.
-pub struct Letters {
+/// Sends messages. Its queue is bounded by librdkafka's own settings; whoever sends waits for room.
+pub struct Producer {
     producer: FutureProducer,
 }
 
-impl Letters {
+impl Producer {
     /// A producer; it connects when it is first used.
     pub fn new(options: &Options) -> Result<Self> {
         let producer = options
@@ -44,32 +44,32 @@ impl Letters {
         Ok(Self { producer })
     }
 
-    /// Sends letters to a topic and waits until the broker has them all. After an error some of them may be there.
-    pub async fn send(&self, topic: &str, letters: Vec<Letter>) -> Result<()> {
-        let mut sent: FuturesUnordered<_> = letters.iter().map(|letter| self.send_one(topic, letter)).collect();
+    /// Sends messages to a topic and waits until the broker has them all. After an error some of them may be there.
+    pub async fn send(&self, topic: &str, messages: Vec<Outgoing>) -> Result<()> {
+        let mut sent: FuturesUnordered<_> = messages.iter().map(|message| self.send_one(topic, message)).collect();
         while let Some(done) = sent.next().await {
             done?;
         }
         Ok(())
     }
 
-    async fn send_one(&self, topic: &str, letter: &Letter) -> Result<()> {
+    async fn send_one(&self, topic: &str, message: &Outgoing) -> Result<()> {
         let headers =
-            letter.headers.iter().fold(OwnedHeaders::new_with_capacity(letter.headers.len()), |headers, (key, value)| {
+            message.headers.iter().fold(OwnedHeaders::new_with_capacity(message.headers.len()), |headers, (key, value)| {
                 headers.insert(Header { key, value: value.as_deref() })
             });
-        let mut record = FutureRecord::<[u8], [u8]>::to(topic).payload(&letter.payload[..]).headers(headers);
-        if let Some(key) = &letter.key {
+        let mut record = FutureRecord::<[u8], [u8]>::to(topic).payload(&message.payload[..]).headers(headers);
+        if let Some(key) = &message.key {
             record = record.key(&key[..]);
         }
         let wait: Duration = limits::LETTERS_TIME;
         let sent = self.producer.send(record, wait).await;
-        sent.map(drop).map_err(|(cause, _)| Error::unavailable("dead-letter topic", cause))
+        sent.map(drop).map_err(|(cause, _)| Error::unavailable("Kafka broker", cause))
     }
 }
 
-impl std::fmt::Debug for Letters {
+impl std::fmt::Debug for Producer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Letters")
+        f.write_str("Producer")
     }
 }

@@ -1,0 +1,236 @@
+//! Resources of the platform: the same straight line for each of them.
+//!
+//! authorise → the chain of documents → its own rules → what is write only put away → row and audit entry in one transaction.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::Gate;
+use super::documents::Sent;
+use crate::error::{Error, Kind, Result};
+use crate::model::{Action, Caller, Operation, Resource as Object};
+use crate::paging::{Listed, PageOf};
+pub use crate::platform::resource::connectors::{Connector, ConnectorChange, ConnectorFilter, NewConnector};
+pub use crate::platform::resource::members::{Member, Role};
+pub use crate::platform::resource::pipelines::{NewPipeline, Pipeline, PipelineChange, PipelineFilter};
+pub use crate::platform::resource::projects::{NewProject, Project, ProjectChange, ProjectFilter};
+pub use crate::platform::resource::users::{NewUser, User, UserChange, UserFilter};
+pub use crate::platform::resource::{Form, Resource, Secret, Status, Unchanged};
+use crate::policy::Permit;
+use crate::secrets::config::{self, Secrets};
+use crate::secrets::password;
+use crate::secrets::seal::{Sealed, Sealer};
+
+fn one<R: Resource>(key: &str) -> Object {
+    Object::platform_one(R::COLLECTION, key)
+}
+
+fn missing<R: Resource>(key: &str) -> Error {
+    Error::not_found(format!("{} `{key}`", R::ONE))
+}
+
+/// What was taken out of a form before anybody sees it.
+enum Taken {
+    Nothing,
+    Password(String),
+    /// Of a configuration that was sent.
+    Config(Secrets),
+}
+
+impl Gate {
+    /// Makes one.
+    pub async fn resource_create<R: Resource>(&self, caller: &Caller, new: R::New) -> Result<R> {
+        let permit = self.authorise(caller, Action::Write, &Object::platform(R::COLLECTION)).await?;
+        let (mut fields, taken) = self.admitted::<R, _>(&permit, Operation::Create, None, new).await?;
+        self.put_password(&mut fields, &taken).await?;
+        self.put_secrets(&permit, &mut fields, &taken, None)?;
+        self.platform.resource_create(&permit, &fields).await
+    }
+
+    /// One page of the tenant's.
+    pub async fn resource_list<R: Resource>(&self, caller: &Caller, filter: &R::Filter, page: &PageOf) -> Result<Listed<R>> {
+        let permit = self.authorise(caller, Action::Read, &Object::platform(R::COLLECTION)).await?;
+        self.platform.resource_list(&permit, filter, page).await
+    }
+
+    /// One of the tenant's.
+    pub async fn resource_get<R: Resource>(&self, caller: &Caller, key: &str) -> Result<R> {
+        let permit = self.authorise(caller, Action::Read, &one::<R>(key)).await?;
+        self.platform.resource_get(&permit, key).await?.ok_or_else(|| missing::<R>(key))
+    }
+
+    /// Changes the fields that are given, where it is as the client thinks it is.
+    pub async fn resource_update<R: Resource>(
+        &self,
+        caller: &Caller,
+        key: &str,
+        change: R::Change,
+        unchanged: Unchanged<'_, R>,
+    ) -> Result<R> {
+        let permit = self.authorise(caller, Action::Write, &one::<R>(key)).await?;
+        let (mut fields, taken) = self.admitted::<R, _>(&permit, Operation::Update, Some(key), change).await?;
+        self.put_password(&mut fields, &taken).await?;
+        let fields = |before: &R| {
+            let mut fields = fields.clone();
+            self.put_secrets(&permit, &mut fields, &taken, before.sealed())?;
+            Ok(fields)
+        };
+        self.platform.resource_update(&permit, key, &fields, unchanged).await?.ok_or_else(|| missing::<R>(key))
+    }
+
+    /// Deletes one, where it is as the client thinks it is.
+    pub async fn resource_delete<R: Resource>(&self, caller: &Caller, key: &str, unchanged: Unchanged<'_, R>) -> Result<()> {
+        let permit = self.authorise(caller, Action::Delete, &one::<R>(key)).await?;
+        self.document_deleted(&permit, R::COLLECTION, key).await?;
+        if self.platform.resource_delete(&permit, key, unchanged).await? { Ok(()) } else { Err(missing::<R>(key)) }
+    }
+
+    /// A form's way through its own rules and the tenant's modules. They see no secret: it is taken out before.
+    async fn admitted<R: Resource, F: Form>(
+        &self,
+        permit: &Permit,
+        operation: Operation,
+        key: Option<&str>,
+        form: F,
+    ) -> Result<(Value, Taken)> {
+        form.check()?;
+        let mut open = serde_json::to_value(form).map_err(Error::internal)?;
+        let taken = match R::SECRET {
+            Secret::Nothing => Taken::Nothing,
+            Secret::Password => match open.get_mut("password").filter(|password| password.is_string()) {
+                Some(password) => match std::mem::replace(password, json!(config::MASK)) {
+                    Value::String(password) => Taken::Password(password),
+                    _ => Taken::Nothing,
+                },
+                None => Taken::Nothing,
+            },
+            Secret::InConfig => match open.get_mut("config").filter(|config| config.is_object()) {
+                Some(sent) => Taken::Config(config::take(sent)),
+                None => Taken::Nothing,
+            },
+        };
+        let open: F = serde_json::from_value(open).map_err(Error::internal)?;
+        let passed = self.document(permit, Sent { kind: R::COLLECTION, operation, id: key }, open).await?;
+        passed.check()?;
+        Ok((serde_json::to_value(passed).map_err(Error::internal)?, taken))
+    }
+
+    /// Puts the hash of a password in its place.
+    async fn put_password(&self, fields: &mut Value, taken: &Taken) -> Result<()> {
+        let Taken::Password(password) = taken else { return Ok(()) };
+        let hash = self.password_work(password.clone(), |password| password::hash(&password)).await??;
+        fields["passwordHash"] = hash.into();
+        Ok(())
+    }
+
+    /// Seals the secrets of a configuration, those that stay included.
+    fn put_secrets(&self, permit: &Permit, fields: &mut Value, taken: &Taken, before: Option<(&str, &[u8])>) -> Result<()> {
+        let Taken::Config(new) = taken else { return Ok(()) };
+        let tenant = permit.tenant().as_str();
+        let kept = match before {
+            None => Secrets::new(),
+            Some((by, sealed)) => serde_json::from_slice(&self.sealer()?.open(tenant, by, sealed)?).map_err(Error::internal)?,
+        };
+        let secrets = config::complete(&fields["config"], new.clone(), kept)?;
+        if secrets.is_empty() {
+            return Ok(());
+        }
+        let Sealed { by, bytes } = self.sealer()?.seal(tenant, &serde_json::to_vec(&secrets).map_err(Error::internal)?)?;
+        fields["sealed"] = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into();
+        fields["sealedBy"] = by.into();
+        Ok(())
+    }
+
+    fn sealer(&self) -> Result<&Sealer> {
+        self.sealer.as_deref().ok_or_else(|| {
+            let sentence =
+                "Secrets cannot be kept: this Weir has no key for them. Its administrator has to set `WEIR_SECRET_KEYS`.";
+            Error::new(Kind::Conflict, sentence)
+        })
+    }
+
+    /// Seals all secrets anew that another key than the first one sealed; how many. Of all tenants, on the command line: nobody sees them.
+    pub async fn secrets_rotate(&self) -> Result<usize> {
+        let sealer = self.sealer()?;
+        let again = |tenant: &str, by: &str, sealed: &[u8]| {
+            let Sealed { by, bytes } = sealer.seal(tenant, &sealer.open(tenant, by, sealed)?)?;
+            Ok((by, bytes))
+        };
+        self.platform.connectors_reseal(sealer.current(), again).await
+    }
+
+    /// Counts a pipeline's version up.
+    pub async fn pipeline_next_version(
+        &self,
+        caller: &Caller,
+        key: &str,
+        unchanged: Unchanged<'_, Pipeline>,
+    ) -> Result<Pipeline> {
+        let permit = self.authorise(caller, Action::Write, &one::<Pipeline>(key)).await?;
+        let sent = Sent { kind: Pipeline::COLLECTION, operation: Operation::Update, id: Some(key) };
+        let fields = self.document(&permit, sent, json!({ "nextVersion": true })).await?;
+        let row = self.platform.resource_update(&permit, key, &|_| Ok(fields.clone()), unchanged).await?;
+        row.ok_or_else(|| missing::<Pipeline>(key))
+    }
+
+    /// Makes a user a member of a project.
+    pub async fn member_add(&self, caller: &Caller, project: Uuid, user: Uuid, role: Role) -> Result<Member> {
+        let permit = self.authorise(caller, Action::Write, &one::<Project>(&project.to_string())).await?;
+        self.project_exists(&permit, project).await?;
+        self.platform.member_add(&permit, project, user, role).await
+    }
+
+    /// Gives a member another role.
+    pub async fn member_change(&self, caller: &Caller, project: Uuid, user: Uuid, role: Role) -> Result<Member> {
+        let permit = self.authorise(caller, Action::Write, &one::<Project>(&project.to_string())).await?;
+        let member = self.platform.member_change(&permit, project, user, role).await?;
+        member.ok_or_else(|| Error::not_found(format!("member `{user}` of project `{project}`")))
+    }
+
+    /// Takes a member out of a project.
+    pub async fn member_remove(&self, caller: &Caller, project: Uuid, user: Uuid) -> Result<()> {
+        let permit = self.authorise(caller, Action::Write, &one::<Project>(&project.to_string())).await?;
+        if self.platform.member_remove(&permit, project, user).await? {
+            return Ok(());
+        }
+        Err(Error::not_found(format!("member `{user}` of project `{project}`")))
+    }
+
+    /// One page of a project's members.
+    pub async fn member_list(&self, caller: &Caller, project: Uuid, page: &PageOf) -> Result<Listed<Member>> {
+        let permit = self.authorise(caller, Action::Read, &one::<Project>(&project.to_string())).await?;
+        self.project_exists(&permit, project).await?;
+        self.platform.member_list(&permit, project, page).await
+    }
+
+    async fn project_exists(&self, permit: &Permit, project: Uuid) -> Result<()> {
+        let key = project.to_string();
+        self.platform.resource_get::<Project>(permit, &key).await?.map(drop).ok_or_else(|| missing::<Project>(&key))
+    }
+
+    /// One page of the projects that a user owns or belongs to.
+    pub async fn projects_of(&self, caller: &Caller, user: Uuid, page: &PageOf) -> Result<Listed<Project>> {
+        let permit = self.authorise(caller, Action::Read, &Object::platform(Project::COLLECTION)).await?;
+        let key = user.to_string();
+        self.platform.resource_get::<User>(&permit, &key).await?.ok_or_else(|| missing::<User>(&key))?;
+        self.platform.projects_of(&permit, user, page).await
+    }
+
+    /// The user with this email.
+    pub async fn user_by_email(&self, caller: &Caller, email: &str) -> Result<User> {
+        let permit = self.authorise(caller, Action::Read, &Object::platform(User::COLLECTION)).await?;
+        let filter = UserFilter { email: Some(email.to_owned()), ..UserFilter::default() };
+        let found: Listed<User> = self.platform.resource_list(&permit, &filter, &PageOf { limit: 1, after: None }).await?;
+        found.items.into_iter().next().ok_or_else(|| Error::not_found(format!("user `{email}`")))
+    }
+
+    /// Works on a password, on a blocking thread and few at once: each takes 19 MiB and tens of milliseconds of a core.
+    pub(super) async fn password_work<T: Send + 'static>(
+        &self,
+        password: String,
+        work: impl FnOnce(String) -> T + Send + 'static,
+    ) -> Result<T> {
+        let _turn = self.passwords.acquire().await.map_err(Error::internal)?;
+        tokio::task::spawn_blocking(move || work(password)).await.map_err(Error::internal)
+    }
+}

@@ -1,0 +1,71 @@
+//! What Weir does by itself, without input: on a timer, on every replica, and so that a second one at it does no harm.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::TimeDelta;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Chain, Result};
+use crate::gate::Gate;
+use crate::kafka::{Outgoing, Producer};
+use crate::limits;
+use crate::vitals::Standing;
+
+/// Writes down what tenants' modules did, every few seconds and once more at the end.
+pub async fn record_modules(gate: Arc<Gate>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        rest(&stop, limits::RECORD_EVERY).await;
+        gate.records_write().await;
+    }
+}
+
+/// Sends changes of the platform to a topic, in order and at least once. While the broker is away they wait in the outbox.
+pub async fn send_events(gate: Arc<Gate>, producer: Producer, topic: String, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let sent = gate.platform.outbox_send(async |events| {
+            let messages = events.into_iter().map(|event| Outgoing {
+                key: Some(event.key.into()),
+                payload: event.body.into(),
+                headers: vec![("id".to_owned(), Some(Bytes::from(event.id.to_string())))],
+            });
+            producer.send(&topic, messages.collect()).await
+        });
+        let wait = match sent.await {
+            // There may be more.
+            Ok(sent) if sent == limits::EVENTS_AT_ONCE as usize => Duration::ZERO,
+            Ok(_) => {
+                gate.vitals.report("events", Standing::Connected, json!({ "topic": topic }));
+                limits::EVENTS_EVERY
+            }
+            Err(error) => {
+                tracing::debug!(error = %Chain(&error), "changes of the platform wait for Kafka");
+                gate.vitals.report("events", Standing::Degraded, json!({ "topic": topic, "waitsFor": error.sentence() }));
+                limits::RETRY_WAIT
+            }
+        };
+        rest(&stop, wait).await;
+    }
+}
+
+/// Takes away audit entries that are older than they are to be kept.
+pub async fn forget_audit(gate: Arc<Gate>, keep: TimeDelta, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let forgotten: Result<u64> = gate.platform.audit_forget(gate.clock.now() - keep).await;
+        match forgotten {
+            Ok(0) => {}
+            Ok(entries) => tracing::info!(entries, "{entries} audit entries were older than they are to be kept, and are gone"),
+            Err(error) => tracing::debug!(error = %Chain(&error), "old audit entries could not be taken away"),
+        }
+        rest(&stop, limits::FORGET_EVERY).await;
+    }
+}
+
+async fn rest(stop: &CancellationToken, time: Duration) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = tokio::time::sleep(time) => {}
+    }
+}
