@@ -1,6 +1,7 @@
 //! The REST API, resource by resource, as the contract has it.
 
 mod accounts;
+mod audit;
 mod catalogue;
 mod errors;
 mod explain;
@@ -10,4 +11,5 @@ mod ledger;
 mod quarantine;
 mod quotas;
 mod readings;
+mod resources;
 mod validators;

@@ -258,6 +258,7 @@ impl Builder {
             ("WEIR_STORAGE_URL", format!("fs://{}", path("files"))),
             ("WEIR_POLICIES", path("policies")),
             ("WEIR_BOOTSTRAP_TOKEN", ADMINISTRATOR.to_owned()),
+            ("WEIR_EVENTS_TOPIC", "none".to_owned()),
             ("WEIR_LOG", std::env::var("WEIR_TEST_LOG").unwrap_or_else(|_| "info,weir=debug".to_owned())),
         ]
         .into_iter()

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::{Failure, print_line};
+use super::{Failure, caller, print_line};
 use crate::serve;
 use crate::settings::Settings;
 
@@ -17,7 +17,7 @@ pub(super) enum Command {
 pub(super) async fn run(settings: Settings, command: Command) -> Result<ExitCode, Failure> {
     let Command::Rotate = command;
     let gate = serve::gate(&settings).await?;
-    let rotated = gate.secrets_rotate().await?;
+    let rotated = gate.secrets_rotate(&caller(&gate, "default").await?).await?;
     print_line(&format!("{rotated} connectors have their secrets encrypted anew"))?;
     Ok(ExitCode::SUCCESS)
 }

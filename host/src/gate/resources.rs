@@ -149,14 +149,15 @@ impl Gate {
         })
     }
 
-    /// Seals all secrets anew that another key than the first one sealed; how many. Of all tenants, on the command line: nobody sees them.
-    pub async fn secrets_rotate(&self) -> Result<usize> {
+    /// Seals all secrets anew that another key than the first one sealed, of all tenants; how many.
+    pub async fn secrets_rotate(&self, caller: &Caller) -> Result<usize> {
+        let permit = self.authorise(caller, Action::Admin, &Object::platform("tenants")).await?;
         let sealer = self.sealer()?;
         let again = |tenant: &str, by: &str, sealed: &[u8]| {
             let Sealed { by, bytes } = sealer.seal(tenant, &sealer.open(tenant, by, sealed)?)?;
             Ok((by, bytes))
         };
-        self.platform.connectors_reseal(sealer.current(), again).await
+        self.platform.connectors_reseal(&permit, sealer.current(), again).await
     }
 
     /// Counts a pipeline's version up.

@@ -11,6 +11,7 @@ use super::{Form, Resource, Secret, Statements, Status, check_size, check_text};
 use crate::error::Result;
 use crate::model::{check_name, sent};
 use crate::platform::{Platform, failed, statements};
+use crate::policy::Permit;
 use crate::times;
 
 /// A connector.
@@ -228,16 +229,16 @@ struct SealedRow {
 }
 
 impl Platform {
-    /// Replaces what another key than `current` sealed by what `again` makes of it; how many. Without a permit: it is the operator's, over
-    /// all tenants, and what is sealed stays what it is.
+    /// Replaces what another key than `current` sealed by what `again` makes of it; how many, of all tenants.
     pub async fn connectors_reseal(
         &self,
+        permit: &Permit,
         current: &str,
         again: impl Fn(&str, &str, &[u8]) -> Result<(String, Vec<u8>)>,
     ) -> Result<usize> {
         let mut resealed = 0;
         loop {
-            let mut transaction = self.begin_as_weir().await?;
+            let mut transaction = self.begin_over_tenants(permit).await?;
             let rows: Vec<SealedRow> = sqlx::query_as(OTHERS).bind(current).fetch_all(&mut *transaction).await.map_err(failed)?;
             if rows.is_empty() {
                 return Ok(resealed);
