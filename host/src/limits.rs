@@ -66,6 +66,13 @@ pub const EVENTS_EVERY: Duration = Duration::from_millis(250);
 /// How often what is too old is looked for.
 pub const FORGET_EVERY: Duration = Duration::from_hours(1);
 
+/// How often a version of a schema is compared again, where others are registered meanwhile.
+pub const SCHEMA_TRIES: usize = 5;
+/// How long one call holds stored readings against a definition before it answers with what it has; within the time of a request.
+pub const SCHEMA_CHECK_TIME: Duration = Duration::from_secs(15);
+/// Hours of stored readings that a definition is held against, at the most.
+pub const SCHEMA_CHECK_HOURS: u32 = 24 * 366;
+
 // ── Readings ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /// A user-given name (sensor, metric, unit, schema reference, bucket…), in bytes; an index row of PostgreSQL holds 2,700.

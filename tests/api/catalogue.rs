@@ -1,6 +1,6 @@
 //! Topics, schemas and chains.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::app::App;
 
@@ -190,5 +190,132 @@ async fn a_chain_takes_only_the_tenants_own_validators() {
     // It is in use, so it stays.
     let refused = app.acme().delete(&format!("/api/platform/validators/{}", own.as_str().expect("an id"))).await.expect(409);
     assert!(refused.to_string().contains("rooms"), "{refused}");
+    app.stop();
+}
+
+const CHECK: &str = "/api/platform/schemas/check";
+
+fn room(properties: &Value, required: &[&str]) -> Value {
+    json!({ "type": "object", "properties": { "values": { "type": "object", "properties": properties, "required": required } } })
+}
+
+#[tokio::test]
+async fn a_version_that_breaks_what_the_one_before_promises_is_refused_with_each_break() {
+    let app = App::start().await;
+    let acme = app.acme();
+    let number = || json!({ "type": "number" });
+    let first = room(&json!({ "t": number(), "mode": { "enum": ["eco", "full"] } }), &["t"]);
+    let form = |definition: &Value| json!({ "name": "room", "type": "json-schema", "definition": definition });
+    let mut promising = form(&first);
+    promising["compatibility"] = json!("full");
+    let first = acme.post(SCHEMAS, &promising).await.expect(201)["data"].clone();
+    assert_eq!(first["compatibility"], "full");
+
+    // A further property that may be left out breaks nothing, in an open object.
+    let second = room(&json!({ "t": number(), "mode": { "enum": ["eco", "full"] }, "h": number() }), &["t"]);
+    let second = acme.post(SCHEMAS, &form(&second)).await.expect(201)["data"].clone();
+    assert_eq!((&second["version"], &second["compatibility"]), (&json!(2), &json!("full")), "the promise is kept");
+
+    let worse = room(&json!({ "t": { "type": "string" }, "mode": { "enum": ["eco"] }, "h": number() }), &["t", "h"]);
+    let refused = acme.post(SCHEMAS, &form(&worse)).await.expect(409);
+    let paths: Vec<&str> = refused["details"].as_array().expect("a list").iter().filter_map(|one| one["path"].as_str()).collect();
+    for part in [
+        "/definition/properties/values/required",
+        "/definition/properties/values/properties/t",
+        "/definition/properties/values/properties/mode",
+    ] {
+        assert!(paths.iter().any(|path| path.starts_with(part)), "{part}: {refused}");
+    }
+    let looked_at = acme.post(CHECK, &json!({ "definition": worse, "name": "room" })).await.expect(200)["data"].clone();
+    assert_eq!((&looked_at["compatible"], &looked_at["against"]), (&json!(false), &json!(2)));
+    assert_eq!(
+        acme.get(&format!("{SCHEMAS}/name/room/versions")).await.expect(200)["data"].as_array().map(Vec::len),
+        Some(2),
+        "nothing was kept"
+    );
+
+    let (one, two) = (first["id"].as_str().expect("an id"), second["id"].as_str().expect("an id"));
+    let compared = acme.get(&format!("{SCHEMAS}/{one}/compare/{two}")).await.expect(200)["data"].clone();
+    assert_eq!((&compared["full"], &compared["breaks"]), (&json!(true), &json!([])));
+    app.globex().get(&format!("{SCHEMAS}/{one}/compare/{two}")).await.expect_error(404);
+
+    // Whoever gives the promise up may break it.
+    acme.put(&format!("{SCHEMAS}/{two}"), &json!({ "compatibility": "none" })).await.expect(200);
+    let third = acme.post(SCHEMAS, &form(&worse)).await.expect(201)["data"].clone();
+    assert_eq!((&third["version"], &third["compatibility"]), (&json!(3), &json!("none")));
+    let avro = json!({ "name": "room", "type": "avro", "definition": { "type": "record", "name": "r", "fields": [] } });
+    assert!(acme.post(SCHEMAS, &avro).await.status >= 400, "a name has one type, or this describes no reading");
+    app.stop();
+}
+
+#[tokio::test]
+async fn a_definition_that_nothing_uses_may_change_and_counts_at_once() {
+    let app = App::start().await;
+    let acme = app.acme();
+    let form = json!({ "name": "room", "type": "json-schema", "definition": { "required": ["quality"] } });
+    let answer = acme.post(SCHEMAS, &form).await.expect(201)["data"].clone();
+    let path = format!("{SCHEMAS}/{}", answer["id"].as_str().expect("an id"));
+    acme.post(TOPICS, &json!({ "name": "rooms", "schemaId": answer["id"], "errorStrategy": "reject" })).await.expect(201);
+    let reading = json!({ "sensorId": "a", "timestamp": "2026-05-04T12:00:00Z", "value": 1, "topic": "rooms" });
+    acme.post("/api/timescale/sensor-readings", &reading).await.expect_error(422);
+    let open = json!({ "definition": {} });
+    assert!(acme.put(&path, &open).await.expect_error(409).contains("topic rooms"));
+    acme.put(&path, &json!({ "compatibility": "backward" })).await.expect(200);
+    let read = acme.get(&path).await;
+    let careful = acme.clone().with("if-match", read.header("etag").expect("a tag"));
+    acme.delete(&format!("{TOPICS}/rooms/schema")).await.expect(200);
+    careful.put(&path, &open).await.expect(200);
+    careful.put(&path, &open).await.expect_error(412);
+    careful.delete(&path).await.expect_error(412);
+    acme.put(&format!("{TOPICS}/rooms/schema"), &json!({ "schemaId": answer["id"] })).await.expect(200);
+    acme.post("/api/timescale/sensor-readings", &reading).await.expect(201);
+    app.stop();
+}
+
+#[tokio::test]
+async fn a_definition_is_held_against_what_is_stored_before_it_counts() {
+    let app = App::start().await;
+    let acme = app.acme();
+    acme.post(TOPICS, &json!({ "name": "rooms" })).await.expect(201);
+    let now = chrono::Utc::now();
+    for (minutes, value) in [(1, json!(21.5)), (2, json!("hot")), (3, json!(300))] {
+        let time = (now - chrono::TimeDelta::minutes(minutes)).to_rfc3339();
+        let reading = json!({ "sensorId": "a", "timestamp": time, "values": { "t": value }, "topic": "rooms" });
+        acme.post("/api/timescale/sensor-readings", &reading).await.expect(201);
+    }
+    let strict = room(&json!({ "t": { "type": "number", "maximum": 100 } }), &["t"]);
+    let told = acme.post(CHECK, &json!({ "definition": strict, "topic": "rooms", "hours": 1 })).await.expect(200)["data"].clone();
+    let stored = &told["stored"];
+    assert_eq!((&stored["checked"], &stored["failing"], &stored["complete"]), (&json!(3), &json!(2), &json!(true)), "{told}");
+    assert_eq!(stored["samples"][0]["path"], "/values/t");
+    for (form, place) in [
+        (json!({ "definition": strict, "topic": "nowhere" }), "/topic"),
+        (json!({ "definition": strict, "topic": "rooms", "hours": 0 }), "/hours"),
+        (json!({ "definition": { "type": "nothing" } }), "/definition"),
+    ] {
+        assert_eq!(acme.post(CHECK, &form).await.expect(400)["details"][0]["path"], place);
+    }
+    app.client("acme", "device").post(CHECK, &json!({ "definition": strict })).await.expect_error(403);
+    app.stop();
+}
+
+#[tokio::test]
+async fn versions_that_are_registered_at_once_are_all_compared_with_the_one_before() {
+    let app = App::start().await;
+    let acme = app.acme();
+    let form = |number: u32| {
+        let definition = json!({ "type": "object", "properties": { format!("p{number}"): { "type": "number" } } });
+        json!({ "name": "room", "type": "json-schema", "definition": definition, "compatibility": "full" })
+    };
+    let made = (0..5).map(|number| {
+        let acme = acme.clone();
+        async move { acme.post(SCHEMAS, &form(number)).await.status }
+    });
+    let statuses = futures_util::future::join_all(made).await;
+    let registered = statuses.iter().filter(|status| **status == 201).count();
+    assert!(statuses.iter().all(|status| matches!(status, 201 | 409)) && registered > 0, "{statuses:?}");
+    let versions = acme.get(&format!("{SCHEMAS}/name/room/versions")).await.expect(200)["data"].clone();
+    let numbers: Vec<_> = versions.as_array().expect("a list").iter().rev().filter_map(|one| one["version"].as_u64()).collect();
+    assert_eq!(numbers, (1..=registered as u64).collect::<Vec<_>>());
     app.stop();
 }

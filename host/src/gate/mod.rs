@@ -20,6 +20,7 @@ pub mod records;
 pub mod replay;
 pub mod resources;
 pub mod samples;
+pub mod schemas;
 pub mod trial;
 pub mod validators;
 

@@ -10,6 +10,7 @@ use crate::guest::load::signature;
 use crate::limits;
 use crate::model::{Action, Caller, ErrorStrategy, Resource, Target, check_name};
 use crate::paging::{Listed, PageOf};
+use crate::platform::resource::Unchanged;
 pub use crate::platform::signing::SigningKeyRow;
 pub use crate::platform::validators::record::{NoteRow, ReplayRow, StatsRow};
 pub use crate::platform::validators::versions::{ActivationRow, VersionRow};
@@ -94,7 +95,13 @@ impl Gate {
     }
 
     /// Changes the fields that are given.
-    pub async fn validator_update(&self, caller: &Caller, id: Uuid, change: &ValidatorChange) -> Result<ValidatorRow> {
+    pub async fn validator_update(
+        &self,
+        caller: &Caller,
+        id: Uuid,
+        change: &ValidatorChange,
+        unchanged: Unchanged<'_, ValidatorRow>,
+    ) -> Result<ValidatorRow> {
         let permit = self.authorise(caller, Action::Admin, &one(id)).await?;
         if let Some(name) = &change.name {
             check_name("A validator's `name`", name)?;
@@ -108,13 +115,13 @@ impl Gate {
             let row = self.platform.validator_get(&permit, id).await?.ok_or_else(|| no_validator(id))?;
             check_strategy(&row.target, strategy)?;
         }
-        self.platform.validator_update(&permit, id, change).await?.ok_or_else(|| no_validator(id))
+        self.platform.validator_update(&permit, id, change, unchanged).await?.ok_or_else(|| no_validator(id))
     }
 
     /// Deletes a validator that no chain uses.
-    pub async fn validator_delete(&self, caller: &Caller, id: Uuid) -> Result<()> {
+    pub async fn validator_delete(&self, caller: &Caller, id: Uuid, unchanged: Unchanged<'_, ValidatorRow>) -> Result<()> {
         let permit = self.authorise(caller, Action::Admin, &one(id)).await?;
-        if self.platform.validator_delete(&permit, id).await? { Ok(()) } else { Err(no_validator(id)) }
+        if self.platform.validator_delete(&permit, id, unchanged).await? { Ok(()) } else { Err(no_validator(id)) }
     }
 
     /// Checks and compiles a module and keeps it as the validator's next version. `signature` is ed25519, of the component's bytes. The

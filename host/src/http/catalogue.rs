@@ -1,16 +1,14 @@
-//! `/api/platform/kafka-topics` and `/api/platform/schemas`.
+//! `/api/platform/kafka-topics`.
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::App;
-use super::input::{Json, PageQuery, Path, Query, cursor};
+use super::input::{IfMatch, Json, PageQuery, Path, Query, cursor};
 use super::reply::{Envelope, ErrorBody, Page, Reply, created, no_content, ok, page};
-use crate::error::Error;
-use crate::gate::catalogue::{AVRO, JSON_SCHEMA, SchemaRow, TopicChange, TopicRow};
+use crate::gate::catalogue::{TopicChange, TopicRow};
 use crate::model::{Caller, Conflict, ErrorStrategy, TopicFormat, WriteMode, sent};
 use crate::times::rfc3339;
 
@@ -143,12 +141,14 @@ pub(super) async fn get_topic(caller: Caller, State(app): State<App>, Path(name)
 }
 
 /// Change the fields that are sent.
-#[utoipa::path(put, path = "/kafka-topics/{name}", tag = "kafka-topics", params(("name" = String, Path)), request_body = TopicFields,
+#[utoipa::path(put, path = "/kafka-topics/{name}", tag = "kafka-topics",
+    params(("name" = String, Path), ("If-Match" = Option<String>, Header)), request_body = TopicFields,
     responses((status = 200, body = Envelope<Topic>), (status = "4XX", body = ErrorBody)))]
 pub(super) async fn update_topic(
     caller: Caller,
     State(app): State<App>,
     Path(name): Path<String>,
+    if_match: IfMatch,
     Json(form): Json<TopicFields>,
 ) -> Reply<Topic> {
     let change = TopicChange {
@@ -161,152 +161,48 @@ pub(super) async fn update_topic(
         error_strategy: form.error_strategy,
         description: form.description,
     };
-    ok(app.gate.topic_update(&caller, &name, &change).await?.into())
+    ok(app.gate.topic_update(&caller, &name, &change, &|row| if_match.fits(&Topic::from(row.clone()))).await?.into())
 }
 
 /// Take a topic out of the catalogue. What it stored stays.
-#[utoipa::path(delete, path = "/kafka-topics/{name}", tag = "kafka-topics", params(("name" = String, Path)),
+#[utoipa::path(delete, path = "/kafka-topics/{name}", tag = "kafka-topics",
+    params(("name" = String, Path), ("If-Match" = Option<String>, Header)),
     responses((status = 204), (status = "4XX", body = ErrorBody)))]
-pub(super) async fn delete_topic(caller: Caller, State(app): State<App>, Path(name): Path<String>) -> Reply<()> {
-    app.gate.topic_delete(&caller, &name).await?;
+pub(super) async fn delete_topic(
+    caller: Caller,
+    State(app): State<App>,
+    Path(name): Path<String>,
+    if_match: IfMatch,
+) -> Reply<()> {
+    app.gate.topic_delete(&caller, &name, &|row| if_match.fits(&Topic::from(row.clone()))).await?;
     no_content()
 }
 
 /// Give a topic a schema.
-#[utoipa::path(put, path = "/kafka-topics/{name}/schema", tag = "kafka-topics", params(("name" = String, Path)),
+#[utoipa::path(put, path = "/kafka-topics/{name}/schema", tag = "kafka-topics",
+    params(("name" = String, Path), ("If-Match" = Option<String>, Header)),
     request_body = TopicSchema, responses((status = 200, body = Envelope<Topic>), (status = "4XX", body = ErrorBody)))]
 pub(super) async fn set_topic_schema(
     caller: Caller,
     State(app): State<App>,
     Path(name): Path<String>,
+    if_match: IfMatch,
     Json(form): Json<TopicSchema>,
 ) -> Reply<Topic> {
     let change = TopicChange { schema_id: Some(Some(form.schema_id)), ..TopicChange::default() };
-    ok(app.gate.topic_update(&caller, &name, &change).await?.into())
+    ok(app.gate.topic_update(&caller, &name, &change, &|row| if_match.fits(&Topic::from(row.clone()))).await?.into())
 }
 
 /// Take a topic's schema away.
-#[utoipa::path(delete, path = "/kafka-topics/{name}/schema", tag = "kafka-topics", params(("name" = String, Path)),
+#[utoipa::path(delete, path = "/kafka-topics/{name}/schema", tag = "kafka-topics",
+    params(("name" = String, Path), ("If-Match" = Option<String>, Header)),
     responses((status = 200, body = Envelope<Topic>), (status = "4XX", body = ErrorBody)))]
-pub(super) async fn clear_topic_schema(caller: Caller, State(app): State<App>, Path(name): Path<String>) -> Reply<Topic> {
+pub(super) async fn clear_topic_schema(
+    caller: Caller,
+    State(app): State<App>,
+    Path(name): Path<String>,
+    if_match: IfMatch,
+) -> Reply<Topic> {
     let change = TopicChange { schema_id: Some(None), ..TopicChange::default() };
-    ok(app.gate.topic_update(&caller, &name, &change).await?.into())
-}
-
-/// A version of a schema.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Schema {
-    id: Uuid,
-    name: String,
-    /// Counted from 1 by name.
-    version: i32,
-    /// `json-schema` or `avro`.
-    r#type: String,
-    /// What stands in front of Avro messages that are written by it, in four bytes.
-    number: i32,
-    definition: Value,
-    compatibility: String,
-    created_at: String,
-    updated_at: String,
-}
-
-impl TryFrom<SchemaRow> for Schema {
-    type Error = Error;
-
-    fn try_from(row: SchemaRow) -> Result<Self, Error> {
-        Ok(Self {
-            id: row.id,
-            name: row.name,
-            version: row.version,
-            r#type: row.kind,
-            number: row.number,
-            definition: serde_json::from_str(&row.definition).map_err(Error::internal)?,
-            compatibility: row.compatibility,
-            created_at: rfc3339(row.created_at),
-            updated_at: rfc3339(row.updated_at),
-        })
-    }
-}
-
-fn schemas(rows: Vec<SchemaRow>) -> Result<Vec<Schema>, Error> {
-    rows.into_iter().map(TryInto::try_into).collect()
-}
-
-/// Types of schemas.
-#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
-pub enum SchemaType {
-    /// JSON Schema, of the draft that its `$schema` names, else 2020-12.
-    #[serde(rename = "json-schema")]
-    JsonSchema,
-    /// Avro: how messages of topics of format `avro` are written. It describes a reading, field by field.
-    #[serde(rename = "avro")]
-    Avro,
-}
-
-/// A new schema, or a new version of one.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct NewSchema {
-    name: String,
-    r#type: SchemaType,
-    /// The JSON Schema of one reading as it is sent, or the Avro schema of its record.
-    definition: Value,
-}
-
-/// Register a schema; a name that exists gets its next version.
-#[utoipa::path(post, path = "/schemas", tag = "schemas", request_body = NewSchema,
-    responses((status = 201, body = Envelope<Schema>), (status = "4XX", body = ErrorBody)))]
-pub(super) async fn create_schema(caller: Caller, State(app): State<App>, Json(form): Json<NewSchema>) -> Reply<Schema> {
-    let kind = match form.r#type {
-        SchemaType::JsonSchema => JSON_SCHEMA,
-        SchemaType::Avro => AVRO,
-    };
-    let row = app.gate.schema_create(&caller, &form.name, kind, form.definition).await?;
-    created(&format!("/api/platform/schemas/{}", row.id), row.try_into()?)
-}
-
-/// List the schemas.
-#[utoipa::path(get, path = "/schemas", tag = "schemas", params(PageQuery),
-    responses((status = 200, body = Page<Schema>), (status = "4XX", body = ErrorBody)))]
-pub(super) async fn list_schemas(caller: Caller, State(app): State<App>, Query(query): Query<PageQuery>) -> Reply<Vec<Schema>> {
-    let found = app.gate.schema_list(&caller, &query.page()?).await?;
-    page(schemas(found.items)?, found.next.as_deref().map(cursor))
-}
-
-/// One version of a schema.
-#[utoipa::path(get, path = "/schemas/{id}", tag = "schemas", params(("id" = Uuid, Path)),
-    responses((status = 200, body = Envelope<Schema>), (status = "4XX", body = ErrorBody)))]
-pub(super) async fn get_schema(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>) -> Reply<Schema> {
-    ok(app.gate.schema_get(&caller, id).await?.try_into()?)
-}
-
-/// The schema of a number, as it stands in front of Avro messages.
-#[utoipa::path(get, path = "/schemas/number/{number}", tag = "schemas", params(("number" = i32, Path)),
-    responses((status = 200, body = Envelope<Schema>), (status = "4XX", body = ErrorBody)))]
-pub(super) async fn schema_by_number(caller: Caller, State(app): State<App>, Path(number): Path<i32>) -> Reply<Schema> {
-    ok(app.gate.schema_by_number(&caller, number).await?.try_into()?)
-}
-
-/// Delete a version of a schema that nothing uses.
-#[utoipa::path(delete, path = "/schemas/{id}", tag = "schemas", params(("id" = Uuid, Path)),
-    responses((status = 204), (status = "4XX", body = ErrorBody)))]
-pub(super) async fn delete_schema(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>) -> Reply<()> {
-    app.gate.schema_delete(&caller, id).await?;
-    no_content()
-}
-
-/// All versions of a schema, newest first.
-#[utoipa::path(get, path = "/schemas/name/{name}/versions", tag = "schemas", params(("name" = String, Path)),
-    responses((status = 200, body = Page<Schema>), (status = "4XX", body = ErrorBody)))]
-pub(super) async fn schema_versions(caller: Caller, State(app): State<App>, Path(name): Path<String>) -> Reply<Vec<Schema>> {
-    page(schemas(app.gate.schema_versions(&caller, &name).await?)?, None)
-}
-
-/// The newest version of a schema.
-#[utoipa::path(get, path = "/schemas/name/{name}/latest", tag = "schemas", params(("name" = String, Path)),
-    responses((status = 200, body = Envelope<Schema>), (status = "4XX", body = ErrorBody)))]
-pub(super) async fn latest_schema(caller: Caller, State(app): State<App>, Path(name): Path<String>) -> Reply<Schema> {
-    let newest = app.gate.schema_versions(&caller, &name).await?.into_iter().next();
-    ok(newest.ok_or_else(|| Error::not_found(format!("schema `{name}`")))?.try_into()?)
+    ok(app.gate.topic_update(&caller, &name, &change, &|row| if_match.fits(&Topic::from(row.clone()))).await?.into())
 }

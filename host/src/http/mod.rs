@@ -18,6 +18,7 @@ pub mod quarantine;
 mod readings;
 pub mod reply;
 mod resources;
+mod schemas;
 mod signing;
 mod system;
 mod trial;
@@ -71,11 +72,14 @@ fn routes(api: bool) -> OpenApiRouter<App> {
         .routes(routes!(catalogue::list_topics, catalogue::create_topic))
         .routes(routes!(catalogue::get_topic, catalogue::update_topic, catalogue::delete_topic))
         .routes(routes!(catalogue::set_topic_schema, catalogue::clear_topic_schema))
-        .routes(routes!(catalogue::list_schemas, catalogue::create_schema))
-        .routes(routes!(catalogue::get_schema, catalogue::delete_schema))
-        .routes(routes!(catalogue::schema_versions))
-        .routes(routes!(catalogue::latest_schema))
-        .routes(routes!(catalogue::schema_by_number))
+        .routes(routes!(schemas::list_schemas, schemas::create_schema))
+        .routes(routes!(schemas::get_schema, schemas::update_schema, schemas::delete_schema))
+        .routes(routes!(schemas::check_schema))
+        .routes(routes!(schemas::compare_schemas))
+        .routes(routes!(schemas::schema_by_name))
+        .routes(routes!(schemas::schema_versions))
+        .routes(routes!(schemas::latest_schema))
+        .routes(routes!(schemas::schema_by_number))
         .routes(routes!(chains::get_topic, chains::set_topic))
         .routes(routes!(chains::get_documents, chains::set_documents))
         .routes(routes!(chains::get_objects, chains::set_objects))

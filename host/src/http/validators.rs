@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::App;
-use super::input::{self, Json, PageQuery, Path, Query, cursor};
+use super::input::{self, IfMatch, Json, PageQuery, Path, Query, cursor};
 use super::reply::{Envelope, ErrorBody, Page, Reply, created, no_content, ok, page};
 use crate::error::Error;
 use crate::gate::validators::{ActivationRow, NewValidator, ValidatorChange, ValidatorRow, VersionRow};
@@ -175,26 +175,29 @@ pub(super) async fn get(caller: Caller, State(app): State<App>, Path(id): Path<U
 }
 
 /// Change the fields that are sent.
-#[utoipa::path(put, path = "/validators/{id}", tag = "validators", params(("id" = Uuid, Path)), request_body = ValidatorFields,
+#[utoipa::path(put, path = "/validators/{id}", tag = "validators",
+    params(("id" = Uuid, Path), ("If-Match" = Option<String>, Header)), request_body = ValidatorFields,
     responses((status = 200, body = Envelope<Validator>), (status = "4XX", body = ErrorBody)))]
 pub(super) async fn update(
     caller: Caller,
     State(app): State<App>,
     Path(id): Path<Uuid>,
+    if_match: IfMatch,
     Json(form): Json<ValidatorFields>,
 ) -> Reply<Validator> {
     let ValidatorFields { name, config, error_strategy, status, grants, limits, require_clean_replay } = form;
     let LimitsChange { time_ms, memory_bytes } = limits.unwrap_or_default();
     let clean_replay = require_clean_replay;
     let change = ValidatorChange { name, config, error_strategy, status, grants, time_ms, memory_bytes, clean_replay };
-    ok(app.gate.validator_update(&caller, id, &change).await?.into())
+    ok(app.gate.validator_update(&caller, id, &change, &|row| if_match.fits(&Validator::from(row.clone()))).await?.into())
 }
 
 /// Delete a validator that no chain uses.
-#[utoipa::path(delete, path = "/validators/{id}", tag = "validators", params(("id" = Uuid, Path)),
+#[utoipa::path(delete, path = "/validators/{id}", tag = "validators",
+    params(("id" = Uuid, Path), ("If-Match" = Option<String>, Header)),
     responses((status = 204), (status = "4XX", body = ErrorBody)))]
-pub(super) async fn delete(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>) -> Reply<()> {
-    app.gate.validator_delete(&caller, id).await?;
+pub(super) async fn delete(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>, if_match: IfMatch) -> Reply<()> {
+    app.gate.validator_delete(&caller, id, &|row| if_match.fits(&Validator::from(row.clone()))).await?;
     no_content()
 }
 
@@ -365,14 +368,16 @@ pub struct Strategy {
 }
 
 /// Say what becomes of what the validator refuses or fails on.
-#[utoipa::path(put, path = "/validators/{id}/error-strategy", tag = "validators", params(("id" = Uuid, Path)), request_body = Strategy,
+#[utoipa::path(put, path = "/validators/{id}/error-strategy", tag = "validators",
+    params(("id" = Uuid, Path), ("If-Match" = Option<String>, Header)), request_body = Strategy,
     responses((status = 200, body = Envelope<Validator>), (status = "4XX", body = ErrorBody)))]
 pub(super) async fn set_strategy(
     caller: Caller,
     State(app): State<App>,
     Path(id): Path<Uuid>,
+    if_match: IfMatch,
     Json(form): Json<Strategy>,
 ) -> Reply<Validator> {
     let change = ValidatorChange { error_strategy: Some(form.error_strategy), ..ValidatorChange::default() };
-    ok(app.gate.validator_update(&caller, id, &change).await?.into())
+    ok(app.gate.validator_update(&caller, id, &change, &|row| if_match.fits(&Validator::from(row.clone()))).await?.into())
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::chains::steps_of;
 use super::schemas::{AVRO, JSON_SCHEMA};
-use super::{Platform, act_as, audit, failed, statements};
+use super::{Platform, act_as, audit, exactly_one, failed, stale, statements};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Conflict, ErrorStrategy, Tenant, TopicFormat, WriteMode, sent};
 use crate::paging::{Listed, PageOf};
@@ -228,11 +228,17 @@ impl Platform {
             .map_err(failed)
     }
 
-    /// Changes the fields that are given.
-    pub async fn topic_update(&self, permit: &Permit, name: &str, change: &TopicChange) -> Result<Option<TopicRow>> {
+    /// Changes the fields that are given, where the topic is as the client thinks it is.
+    pub async fn topic_update(
+        &self,
+        permit: &Permit,
+        name: &str,
+        change: &TopicChange,
+        unchanged: &(dyn Fn(&TopicRow) -> bool + Send + Sync),
+    ) -> Result<Option<TopicRow>> {
         let mut transaction = self.begin(permit).await?;
-        sqlx::query(TOPIC_LOCK).execute(&mut *transaction).await.map_err(failed)?;
-        let row: Option<TopicRow> = sqlx::query_as(TOPIC_UPDATE)
+        let Some(before) = topic_locked(&mut transaction, permit, name, unchanged).await? else { return Ok(None) };
+        let row: TopicRow = sqlx::query_as(TOPIC_UPDATE)
             .bind(permit.tenant().as_str())
             .bind(name)
             .bind(change.schema_id.is_some())
@@ -245,32 +251,55 @@ impl Platform {
             .bind(change.conflict.map(Conflict::as_str))
             .bind(change.dead_letter_topic.is_some())
             .bind(change.dead_letter_topic.as_ref().and_then(Option::as_ref))
-            .fetch_optional(&mut *transaction)
+            .fetch_one(&mut *transaction)
             .await
             .map_err(failed)?;
-        if let Some(row) = &row {
-            topic_check(&mut transaction, row).await?;
-            audit::record(&mut transaction, permit, json!({ "after": topic_details(row) })).await?;
-        }
+        topic_check(&mut transaction, &row).await?;
+        let details = json!({ "before": topic_details(&before), "after": topic_details(&row) });
+        audit::record(&mut transaction, permit, details).await?;
         self.commit_announced(transaction).await?;
-        Ok(row)
+        Ok(Some(row))
     }
 
     /// Takes a topic out of the catalogue, with its chain; what it stored stays. False where there is none.
-    pub async fn topic_delete(&self, permit: &Permit, name: &str) -> Result<bool> {
+    pub async fn topic_delete(
+        &self,
+        permit: &Permit,
+        name: &str,
+        unchanged: &(dyn Fn(&TopicRow) -> bool + Send + Sync),
+    ) -> Result<bool> {
         let mut transaction = self.begin(permit).await?;
+        let Some(before) = topic_locked(&mut transaction, permit, name, unchanged).await? else { return Ok(false) };
         let done = sqlx::query(TOPIC_DELETE)
             .bind(permit.tenant().as_str())
             .bind(name)
             .execute(&mut *transaction)
             .await
             .map_err(failed)?;
-        if done.rows_affected() == 0 {
-            return Ok(false);
-        }
-        audit::record(&mut transaction, permit, json!({ "deleted": name })).await?;
+        exactly_one(&done, "delete a topic")?;
+        audit::record(&mut transaction, permit, json!({ "before": topic_details(&before) })).await?;
         self.commit_announced(transaction).await?;
         Ok(true)
+    }
+}
+
+/// A topic, where it is as the client thinks it is. No topic changes before the transaction ends.
+async fn topic_locked(
+    transaction: &mut Transaction<'static, Postgres>,
+    permit: &Permit,
+    name: &str,
+    unchanged: &(dyn Fn(&TopicRow) -> bool + Send + Sync),
+) -> Result<Option<TopicRow>> {
+    sqlx::query(TOPIC_LOCK).execute(&mut **transaction).await.map_err(failed)?;
+    let row: Option<TopicRow> = sqlx::query_as(TOPIC_GET)
+        .bind(permit.tenant().as_str())
+        .bind(name)
+        .fetch_optional(&mut **transaction)
+        .await
+        .map_err(failed)?;
+    match row {
+        Some(row) if !unchanged(&row) => Err(stale("topic")),
+        row => Ok(row),
     }
 }
 

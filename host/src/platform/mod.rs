@@ -289,6 +289,12 @@ fn in_use(constraint: &str) -> &'static str {
     }
 }
 
+/// The client thinks that something is as it is not any more.
+fn stale(one: &str) -> Error {
+    let sentence = format!("This {one} has changed since you read it; read it again, then send the change with its new `ETag`.");
+    Error::new(Kind::Stale, sentence)
+}
+
 /// The row of a write that must touch exactly one; anything else is a defect, and says expected and found.
 fn exactly_one(done: &sqlx::postgres::PgQueryResult, what: &str) -> Result<()> {
     match done.rows_affected() {

@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
-use serde_json::json;
-use sqlx::FromRow;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sqlx::types::Json;
+use sqlx::{FromRow, Postgres, Transaction};
+use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::{Platform, audit, failed, statements};
+use super::{Platform, audit, exactly_one, failed, stale, statements};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::Tenant;
@@ -37,7 +40,7 @@ pub struct SchemaRow {
     pub number: i32,
     /// The schema itself, as JSON text.
     pub definition: String,
-    /// `none`.
+    /// What the version after it has to keep up with: `none`, `backward`, `forward` or `full`.
     pub compatibility: String,
     /// When it was made.
     pub created_at: DateTime<Utc>,
@@ -48,45 +51,110 @@ pub struct SchemaRow {
 /// Avro schemas that were read, by tenant and number. What a number names never changes; a deleted one is forgotten with all others.
 pub(super) type KnownAvro = Mutex<HashMap<(Tenant, i32), Arc<str>>>;
 
+/// A version to be registered.
+#[derive(Clone, Debug)]
+pub struct NewVersion<'a> {
+    /// The schema's name.
+    pub name: &'a str,
+    /// `json-schema` or `avro`.
+    pub kind: &'a str,
+    /// The schema itself, as JSON text.
+    pub definition: &'a str,
+    /// What the version after it has to keep up with.
+    pub compatibility: &'a str,
+    /// The version that it was compared with, 0 for none. Where another one is the newest by now, nothing is registered.
+    pub after: i32,
+}
+
+/// What schemas are filtered by.
+#[derive(Debug, Default, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct SchemaFilter {
+    /// Versions of this name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Those of this type: `json-schema` or `avro`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub r#type: Option<String>,
+}
+
 statements! {
-    SCHEMA_INSERT = "insert into schemas (id, tenant, name, version, type, definition)
-                     select $1, $2, $3, coalesce(max(version), 0) + 1, $5, $4 from schemas where tenant = $2 and name = $3
-                     returning *";
-    SCHEMA_LIST = "select * from schemas where tenant = $1 and ($2::uuid is null or id > $2) order by id limit $3";
+    SCHEMA_LOCK = "select pg_advisory_xact_lock(hashtextextended('schema ' || $1 || ' ' || $2, 0))";
+    SCHEMA_INSERT = "insert into schemas (id, tenant, name, version, type, definition, compatibility)
+                     select $1, $2, $3, $7 + 1, $5, $4, $6 from schemas where tenant = $2 and name = $3
+                     having coalesce(max(version), 0) = $7 returning *";
+    SCHEMA_LIST = "select * from schemas where tenant = $1 and ($2::uuid is null or id > $2)
+                   and ($3::jsonb ->> 'name' is null or name = $3 ->> 'name')
+                   and ($3 ->> 'type' is null or type = $3 ->> 'type') order by id limit $4";
     SCHEMA_GET = "select * from schemas where tenant = $1 and id = $2";
+    SCHEMA_FOR_UPDATE = "select * from schemas where tenant = $1 and id = $2 for update";
+    SCHEMA_UPDATE = "update schemas set definition = coalesce($3, definition), compatibility = coalesce($4, compatibility),
+                     updated_at = clock_timestamp() where tenant = $1 and id = $2 returning *";
     SCHEMA_BY_NUMBER = "select * from schemas where tenant = $1 and number = $2";
     AVRO_BY_NUMBERS = "select number, definition from schemas where tenant = $1 and type = 'avro' and number = any($2)";
     SCHEMA_VERSIONS = "select * from schemas where tenant = $1 and name = $2 order by version desc";
-    SCHEMA_USERS = "select name from kafka_topics where tenant = $1 and schema_id = $2 order by name";
+    SCHEMA_USERS = "select 'topic ' || name from kafka_topics where tenant = $1 and schema_id = $2
+                    union all select 'connector ' || name from connectors where tenant = $1 and schema_id = $2 order by 1";
     SCHEMA_DELETE = "delete from schemas where tenant = $1 and id = $2";
 }
 
 impl Platform {
-    /// Registers the next version of a schema; `kind` is `json-schema` or `avro`.
-    pub async fn schema_create(&self, permit: &Permit, name: &str, kind: &str, definition: &str) -> Result<SchemaRow> {
+    /// Registers the next version of a schema; `None` where another one was registered since `after` was the newest.
+    pub async fn schema_create(&self, permit: &Permit, new: &NewVersion<'_>) -> Result<Option<SchemaRow>> {
+        let tenant = permit.tenant().as_str();
         let mut transaction = self.begin(permit).await?;
-        let row: SchemaRow = sqlx::query_as(SCHEMA_INSERT)
+        sqlx::query(SCHEMA_LOCK).bind(tenant).bind(new.name).execute(&mut *transaction).await.map_err(failed)?;
+        let row: Option<SchemaRow> = sqlx::query_as(SCHEMA_INSERT)
             .bind(Uuid::now_v7())
+            .bind(tenant)
+            .bind(new.name)
+            .bind(new.definition)
+            .bind(new.kind)
+            .bind(new.compatibility)
+            .bind(new.after)
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        let Some(row) = row else { return Ok(None) };
+        audit::record_made(&mut transaction, permit, &row.id.to_string(), details(&row)).await?;
+        self.commit_announced(transaction).await?;
+        Ok(Some(row))
+    }
+
+    /// Changes a version: what the next one has to keep up with, or its definition, as long as nothing uses it. `None` where there is none.
+    pub async fn schema_update(
+        &self,
+        permit: &Permit,
+        id: Uuid,
+        (definition, compatibility): (Option<&str>, Option<&str>),
+        unchanged: &(dyn Fn(&SchemaRow) -> bool + Send + Sync),
+    ) -> Result<Option<SchemaRow>> {
+        let mut transaction = self.begin(permit).await?;
+        let Some(before) = lock(&mut transaction, permit, id, unchanged).await? else { return Ok(None) };
+        if definition.is_some() {
+            unused(&mut transaction, permit, id).await?;
+        }
+        let row: SchemaRow = sqlx::query_as(SCHEMA_UPDATE)
             .bind(permit.tenant().as_str())
-            .bind(name)
+            .bind(id)
             .bind(definition)
-            .bind(kind)
+            .bind(compatibility)
             .fetch_one(&mut *transaction)
             .await
             .map_err(failed)?;
-        let made = json!({ "id": row.id, "name": name, "version": row.version, "type": kind });
-        audit::record_made(&mut transaction, permit, &row.id.to_string(), made).await?;
+        audit::record(&mut transaction, permit, json!({ "before": details(&before), "after": details(&row) })).await?;
         self.commit_announced(transaction).await?;
-        Ok(row)
+        Ok(Some(row))
     }
 
     /// One page of the tenant's schemas.
-    pub async fn schema_list(&self, permit: &Permit, page: &PageOf) -> Result<Listed<SchemaRow>> {
+    pub async fn schema_list(&self, permit: &Permit, filter: &SchemaFilter, page: &PageOf) -> Result<Listed<SchemaRow>> {
         let after: Option<Uuid> = page.after.as_deref().and_then(|after| after.parse().ok());
         let mut transaction = self.begin(permit).await?;
         let rows = sqlx::query_as(SCHEMA_LIST)
             .bind(permit.tenant().as_str())
             .bind(after)
+            .bind(Json(filter))
             .bind(i64::from(page.limit) + 1)
             .fetch_all(&mut *transaction)
             .await
@@ -155,24 +223,65 @@ impl Platform {
             .map_err(failed)
     }
 
-    /// Deletes a schema; refused while topics use it, with their names. False where there is none.
-    pub async fn schema_delete(&self, permit: &Permit, id: Uuid) -> Result<bool> {
-        let tenant = permit.tenant().as_str();
+    /// Deletes a schema; refused while something uses it, with the users' names. False where there is none.
+    pub async fn schema_delete(
+        &self,
+        permit: &Permit,
+        id: Uuid,
+        unchanged: &(dyn Fn(&SchemaRow) -> bool + Send + Sync),
+    ) -> Result<bool> {
         let mut transaction = self.begin(permit).await?;
-        let users: Vec<String> =
-            sqlx::query_scalar(SCHEMA_USERS).bind(tenant).bind(id).fetch_all(&mut *transaction).await.map_err(failed)?;
-        if !users.is_empty() {
-            return Err(Error::conflict(format!(
-                "This schema is in use by the topics: {}. Give them another first.",
-                users.join(", ")
-            )));
-        }
-        let done = sqlx::query(SCHEMA_DELETE).bind(tenant).bind(id).execute(&mut *transaction).await.map_err(failed)?;
-        if done.rows_affected() == 0 {
-            return Ok(false);
-        }
-        audit::record(&mut transaction, permit, json!({ "deleted": id })).await?;
+        let Some(before) = lock(&mut transaction, permit, id, unchanged).await? else { return Ok(false) };
+        unused(&mut transaction, permit, id).await?;
+        let done = sqlx::query(SCHEMA_DELETE)
+            .bind(permit.tenant().as_str())
+            .bind(id)
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        exactly_one(&done, "delete a schema")?;
+        audit::record(&mut transaction, permit, json!({ "before": details(&before) })).await?;
         self.commit_announced(transaction).await?;
         Ok(true)
     }
+}
+
+fn details(row: &SchemaRow) -> Value {
+    json!({
+        "id": row.id, "name": row.name, "version": row.version, "type": row.kind, "compatibility": row.compatibility,
+        "definition": serde_json::from_str::<Value>(&row.definition).unwrap_or_default(),
+    })
+}
+
+/// The row, where it is as the client thinks it is; nobody else changes it, and nobody begins to use it, before the transaction ends.
+async fn lock(
+    transaction: &mut Transaction<'static, Postgres>,
+    permit: &Permit,
+    id: Uuid,
+    unchanged: &(dyn Fn(&SchemaRow) -> bool + Send + Sync),
+) -> Result<Option<SchemaRow>> {
+    let row: Option<SchemaRow> = sqlx::query_as(SCHEMA_FOR_UPDATE)
+        .bind(permit.tenant().as_str())
+        .bind(id)
+        .fetch_optional(&mut **transaction)
+        .await
+        .map_err(failed)?;
+    match row {
+        Some(row) if !unchanged(&row) => Err(stale("schema")),
+        row => Ok(row),
+    }
+}
+
+/// Refuses where something uses a schema, and says what.
+async fn unused(transaction: &mut Transaction<'static, Postgres>, permit: &Permit, id: Uuid) -> Result<()> {
+    let users: Vec<String> = sqlx::query_scalar(SCHEMA_USERS)
+        .bind(permit.tenant().as_str())
+        .bind(id)
+        .fetch_all(&mut **transaction)
+        .await
+        .map_err(failed)?;
+    if users.is_empty() {
+        return Ok(());
+    }
+    Err(Error::conflict(format!("This schema is in use, by: {}. Give them another first.", users.join(", "))))
 }

@@ -1,5 +1,6 @@
 //! JSON Schema over a batch: values in, verdicts with pointers out. No I/O: a `$ref` never fetches.
 
+pub mod compat;
 pub mod decode;
 
 use std::collections::{HashMap, HashSet};
@@ -20,10 +21,10 @@ use crate::rules::{Rules, SchemaVersion};
 /// Keywords whose schemas apply to the same value: a cycle through them would never end.
 const IN_PLACE: &[&str] = &["allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas", "$ref"];
 
-/// Compiled schemas, by the id of their immutable version.
+/// Compiled schemas, by the id of their version; and of which definition, which may change as long as nothing uses it.
 #[derive(Default)]
 pub struct Schemas {
-    compiled: Mutex<HashMap<Uuid, Arc<Validator>>>,
+    compiled: Mutex<HashMap<Uuid, (Arc<str>, Arc<Validator>)>>,
     plans: Mutex<Plans>,
 }
 
@@ -51,6 +52,17 @@ impl Schemas {
             batch.refuse(reading, Refusal { by, reason, path, fault: false, strategy: rules.strategy });
         }
         Ok(batch)
+    }
+
+    /// The first thing that a definition objects to in each of these readings: where, and what.
+    pub fn first_errors(&self, definition: &str, sent: &[Value]) -> Result<Vec<Option<(String, String)>>> {
+        let definition: Value = serde_json::from_str(definition).map_err(Error::internal)?;
+        let validator = compile(&definition).map_err(|error| Error::internal(error.to_string()))?;
+        let first = |sent: &Value| {
+            let error = validator.iter_errors(sent).next()?;
+            Some((error.instance_path().to_string(), cut(error.to_string())))
+        };
+        Ok(sent.iter().map(first).collect())
     }
 
     /// Refuses a definition that is no JSON Schema, or whose cost has no bound that suits a gateway.
@@ -101,7 +113,9 @@ impl Schemas {
     }
 
     fn compiled(&self, schema: &SchemaVersion) -> Result<Arc<Validator>> {
-        if let Some(known) = self.compiled.lock().get(&schema.id) {
+        if let Some((definition, known)) = self.compiled.lock().get(&schema.id)
+            && (Arc::ptr_eq(definition, &schema.definition) || *definition == schema.definition)
+        {
             return Ok(Arc::clone(known));
         }
         let definition: Value = serde_json::from_str(&schema.definition).map_err(Error::internal)?;
@@ -111,7 +125,7 @@ impl Schemas {
             // Compiling takes less than a millisecond; who is still used comes back.
             compiled.clear();
         }
-        compiled.insert(schema.id, Arc::clone(&validator));
+        compiled.insert(schema.id, (Arc::clone(&schema.definition), Arc::clone(&validator)));
         Ok(validator)
     }
 }

@@ -18,7 +18,7 @@ use sqlx::types::Json;
 use sqlx::{FromRow, Postgres, Transaction};
 use uuid::Uuid;
 
-use super::{Platform, audit, failed};
+use super::{Platform, audit, failed, stale};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::paging::{Listed, PageOf};
@@ -92,12 +92,6 @@ pub trait Resource: Clone + Serialize + for<'r> FromRow<'r, PgRow> + Send + Sync
 /// True where the row is as the client thinks it is; no other row is changed.
 pub type Unchanged<'a, R> = &'a (dyn Fn(&R) -> bool + Send + Sync);
 
-fn stale<R: Resource>() -> Error {
-    let sentence =
-        format!("This {} has changed since you read it; read it again, then send the change with its new `ETag`.", R::ONE);
-    Error::new(crate::error::Kind::Stale, sentence)
-}
-
 impl Platform {
     /// Makes one of these fields.
     pub async fn resource_create<R: Resource>(&self, permit: &Permit, fields: &Value) -> Result<R> {
@@ -149,7 +143,7 @@ impl Platform {
         let mut transaction = self.begin(permit).await?;
         let Some(before) = fetch::<R>(&mut transaction, R::STATEMENTS.lock, permit, key).await? else { return Ok(None) };
         if !unchanged(&before) {
-            return Err(stale::<R>());
+            return Err(stale(R::ONE));
         }
         let row: R = sqlx::query_as(R::STATEMENTS.update)
             .bind(permit.tenant().as_str())
@@ -168,7 +162,7 @@ impl Platform {
         let mut transaction = self.begin(permit).await?;
         let Some(before) = fetch::<R>(&mut transaction, R::STATEMENTS.lock, permit, key).await? else { return Ok(false) };
         if !unchanged(&before) {
-            return Err(stale::<R>());
+            return Err(stale(R::ONE));
         }
         let done = sqlx::query(R::STATEMENTS.delete)
             .bind(permit.tenant().as_str())

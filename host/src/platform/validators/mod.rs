@@ -5,10 +5,10 @@ pub mod versions;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
-use sqlx::FromRow;
+use sqlx::{FromRow, Postgres, Transaction};
 use uuid::Uuid;
 
-use super::{Platform, audit, failed, statements};
+use super::{Platform, audit, failed, stale, statements};
 use crate::error::{Error, Result};
 use crate::model::{ErrorStrategy, Grant, Target};
 use crate::paging::{Listed, PageOf};
@@ -184,10 +184,18 @@ impl Platform {
         sqlx::query_as(GET).bind(permit.tenant().as_str()).bind(id).fetch_optional(&mut *transaction).await.map_err(failed)
     }
 
-    /// Changes the fields that are given.
-    pub async fn validator_update(&self, permit: &Permit, id: Uuid, change: &ValidatorChange) -> Result<Option<ValidatorRow>> {
+    /// Changes the fields that are given, where the validator is as the client thinks it is.
+    pub async fn validator_update(
+        &self,
+        permit: &Permit,
+        id: Uuid,
+        change: &ValidatorChange,
+        unchanged: &(dyn Fn(&ValidatorRow) -> bool + Send + Sync),
+    ) -> Result<Option<ValidatorRow>> {
         let mut transaction = self.begin(permit).await?;
-        let row: Option<ValidatorRow> = sqlx::query_as(UPDATE)
+        let before = locked(&mut transaction, permit, id, unchanged).await?;
+        let Some(before) = before else { return Ok(None) };
+        let row: ValidatorRow = sqlx::query_as(UPDATE)
             .bind(permit.tenant().as_str())
             .bind(id)
             .bind(&change.name)
@@ -200,25 +208,23 @@ impl Platform {
             .bind(change.memory_bytes.is_some())
             .bind(change.memory_bytes.flatten())
             .bind(change.clean_replay)
-            .fetch_optional(&mut *transaction)
+            .fetch_one(&mut *transaction)
             .await
             .map_err(failed)?;
-        if let Some(row) = &row {
-            let needed: Vec<String> = sqlx::query_scalar(NEEDED)
-                .bind(permit.tenant().as_str())
-                .bind(id)
-                .fetch_all(&mut *transaction)
-                .await
-                .map_err(failed)?;
-            if let Some(missing) = needed.iter().find(|grant| !row.grants.contains(grant)) {
-                return Err(Error::conflict(format!(
-                    "The version that runs imports `{missing}`, so it cannot be taken out of `grants`; activate another one first."
-                )));
-            }
-            audit::record(&mut transaction, permit, json!({ "after": details(row) })).await?;
+        let needed: Vec<String> = sqlx::query_scalar(NEEDED)
+            .bind(permit.tenant().as_str())
+            .bind(id)
+            .fetch_all(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        if let Some(missing) = needed.iter().find(|grant| !row.grants.contains(grant)) {
+            return Err(Error::conflict(format!(
+                "The version that runs imports `{missing}`, so it cannot be taken out of `grants`; activate another one first."
+            )));
         }
+        audit::record(&mut transaction, permit, json!({ "before": details(&before), "after": details(&row) })).await?;
         self.commit_announced(transaction).await?;
-        Ok(row)
+        Ok(Some(row))
     }
 
     /// The topics whose chains have a validator.
@@ -235,14 +241,16 @@ impl Platform {
     }
 
     /// Deletes a validator; refused while chains use it, with their topics. False where there is none.
-    pub async fn validator_delete(&self, permit: &Permit, id: Uuid) -> Result<bool> {
+    pub async fn validator_delete(
+        &self,
+        permit: &Permit,
+        id: Uuid,
+        unchanged: &(dyn Fn(&ValidatorRow) -> bool + Send + Sync),
+    ) -> Result<bool> {
         let tenant = permit.tenant().as_str();
         let mut transaction = self.begin(permit).await?;
-        let row: Option<ValidatorRow> =
-            sqlx::query_as(LOCK).bind(tenant).bind(id).fetch_optional(&mut *transaction).await.map_err(failed)?;
-        if row.is_none() {
-            return Ok(false);
-        }
+        let before = locked(&mut transaction, permit, id, unchanged).await?;
+        let Some(before) = before else { return Ok(false) };
         let users: Vec<String> =
             sqlx::query_scalar(USERS).bind(tenant).bind(id).fetch_all(&mut *transaction).await.map_err(failed)?;
         if !users.is_empty() {
@@ -253,9 +261,24 @@ impl Platform {
         }
         sqlx::query(DEACTIVATE).bind(tenant).bind(id).execute(&mut *transaction).await.map_err(failed)?;
         sqlx::query(DELETE).bind(tenant).bind(id).execute(&mut *transaction).await.map_err(failed)?;
-        audit::record(&mut transaction, permit, json!({ "deleted": id })).await?;
+        audit::record(&mut transaction, permit, json!({ "before": details(&before) })).await?;
         self.commit_announced(transaction).await?;
         Ok(true)
+    }
+}
+
+/// A validator, where it is as the client thinks it is; nobody else changes it before the transaction ends.
+async fn locked(
+    transaction: &mut Transaction<'static, Postgres>,
+    permit: &Permit,
+    id: Uuid,
+    unchanged: &(dyn Fn(&ValidatorRow) -> bool + Send + Sync),
+) -> Result<Option<ValidatorRow>> {
+    let row: Option<ValidatorRow> =
+        sqlx::query_as(LOCK).bind(permit.tenant().as_str()).bind(id).fetch_optional(&mut **transaction).await.map_err(failed)?;
+    match row {
+        Some(row) if !unchanged(&row) => Err(stale("validator")),
+        row => Ok(row),
     }
 }
 
