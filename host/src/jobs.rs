@@ -63,6 +63,16 @@ pub async fn forget_audit(gate: Arc<Gate>, keep: TimeDelta, stop: CancellationTo
     }
 }
 
+/// Forgets answers to requests with an idempotency key that are older than they are to be kept.
+pub async fn forget_answers(gate: Arc<Gate>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        if let Err(error) = gate.platform.idempotency_forget().await {
+            tracing::debug!(error = %Chain(&error), "old answers could not be forgotten");
+        }
+        rest(&stop, limits::FORGET_EVERY).await;
+    }
+}
+
 async fn rest(stop: &CancellationToken, time: Duration) {
     tokio::select! {
         () = stop.cancelled() => {}

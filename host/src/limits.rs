@@ -73,6 +73,13 @@ pub const SCHEMA_CHECK_TIME: Duration = Duration::from_secs(15);
 /// Hours of stored readings that a definition is held against, at the most.
 pub const SCHEMA_CHECK_HOURS: u32 = 24 * 366;
 
+/// How long the answer to a request with an idempotency key is kept.
+pub const IDEMPOTENT_TIME: Duration = Duration::from_hours(24);
+/// How long a request with an idempotency key counts as under way: twice as long as one may take.
+pub const IDEMPOTENT_LEASE: Duration = Duration::from_secs(60);
+/// Bytes of an answer that is kept: what a bulk request of the most items is told.
+pub const IDEMPOTENT_BYTES: usize = 16 << 20;
+
 // ── Readings ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /// A user-given name (sensor, metric, unit, schema reference, bucket…), in bytes; an index row of PostgreSQL holds 2,700.

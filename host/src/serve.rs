@@ -196,6 +196,7 @@ pub async fn run_until(
     if prepare(&gate, &settings, &stop).await {
         tracker.spawn(Arc::clone(&gate.platform).run(stop.clone()));
         tracker.spawn(jobs::record_modules(Arc::clone(&gate), stop.clone()));
+        tracker.spawn(jobs::forget_answers(Arc::clone(&gate), stop.clone()));
         if let Some(days) = settings.audit.keep_days {
             tracker.spawn(jobs::forget_audit(Arc::clone(&gate), TimeDelta::days(days.into()), stop.clone()));
         }

@@ -11,5 +11,6 @@ mod ledger;
 mod quarantine;
 mod quotas;
 mod readings;
+mod repeats;
 mod resources;
 mod validators;

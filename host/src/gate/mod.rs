@@ -17,6 +17,7 @@ pub mod objects;
 pub mod quarantine;
 pub mod readings;
 pub mod records;
+pub mod repeats;
 pub mod replay;
 pub mod resources;
 pub mod samples;

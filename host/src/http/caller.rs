@@ -28,7 +28,7 @@ impl FromRequestParts<App> for Caller {
 }
 
 /// The credential of `Authorization: Bearer …`.
-fn bearer(parts: &Parts) -> Result<&str, Error> {
+pub(super) fn bearer(parts: &Parts) -> Result<&str, Error> {
     let missing = || Error::new(Kind::Unauthenticated, "Send `Authorization: Bearer <token>`; this request has no credentials.");
     let value = parts.headers.get(header::AUTHORIZATION).ok_or_else(missing)?;
     let value = value.to_str().map_err(|_| missing())?;

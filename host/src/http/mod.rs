@@ -16,6 +16,7 @@ pub mod ledger;
 mod listen;
 pub mod quarantine;
 mod readings;
+mod repeats;
 pub mod reply;
 mod resources;
 mod schemas;
@@ -31,7 +32,10 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
+use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, PathItem, SecurityRequirement};
 use utoipa_axum::router::OpenApiRouter;
@@ -41,6 +45,7 @@ use self::readings::{read, write};
 use self::reply::Problem;
 use crate::error::{Error, Kind};
 use crate::gate::Gate;
+use crate::limits;
 
 /// What handlers share.
 #[derive(Clone, Debug)]
@@ -48,6 +53,8 @@ pub struct App {
     /// The only thing that they may call.
     pub gate: Arc<Gate>,
     openapi: Bytes,
+    /// Requests that are done to their end, also where their client has hung up.
+    begun: TaskTracker,
 }
 
 /// Every route. Those outside the policy are in `system`; all others take a `Caller`.
@@ -134,9 +141,10 @@ fn routes(api: bool) -> OpenApiRouter<App> {
 pub fn router(gate: Arc<Gate>, api: bool) -> Router {
     let (router, document) = routes(api).split_for_parts();
     let known = layers::KnownParameters::of(&document);
-    let app = App { gate, openapi: text(document).into() };
+    let app = App { gate, openapi: text(document).into(), begun: TaskTracker::new() };
     router
         .layer(from_fn(layers::not_modified))
+        .route_layer(from_fn_with_state(app.clone(), repeats::once))
         .route_layer(from_fn_with_state(known, layers::known_parameters))
         .fallback(async || Problem(Error::new(Kind::NotFound, "There is nothing at this path; GET /api lists where to begin.")))
         .method_not_allowed_fallback(async || {
@@ -181,8 +189,23 @@ fn name_operations(path: &str, item: &mut PathItem) {
     for (method, operation) in operations {
         if let Some(operation) = operation {
             operation.operation_id = Some(format!("{method}_{path}"));
+            if method == "post" {
+                operation.parameters.get_or_insert_default().push(idempotency_key().into());
+            }
         }
     }
+}
+
+/// What all operations take that make something.
+fn idempotency_key() -> Parameter {
+    ParameterBuilder::new()
+        .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
+        .description(Some(
+            "Sent again with the same key within 24 hours, the request gets the first one's answer and is not done again.",
+        ))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(limits::NAME_BYTES))))
+        .build()
 }
 
 fn base() -> OpenApi {

@@ -167,6 +167,18 @@ pub(super) fn content(headers: Vec<(HeaderName, HeaderValue)>, part: bool, body:
     (status, header_map(headers), body).into_response()
 }
 
+/// An answer that was given before.
+pub(super) fn again(status: u16, headers: &[(String, String)], body: Vec<u8>) -> Result<axum::response::Response, Error> {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = StatusCode::from_u16(status).map_err(Error::internal)?;
+    for (name, value) in headers {
+        let name = HeaderName::try_from(name).map_err(Error::internal)?;
+        response.headers_mut().insert(name, HeaderValue::from_str(value).map_err(Error::internal)?);
+    }
+    response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
+    Ok(response)
+}
+
 fn header_map(headers: Vec<(HeaderName, HeaderValue)>) -> axum::http::HeaderMap {
     headers.into_iter().collect()
 }

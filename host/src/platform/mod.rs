@@ -10,6 +10,7 @@ pub mod catalogue;
 pub mod chains;
 mod code;
 pub mod files;
+pub mod idempotency;
 mod listen;
 mod memory;
 pub mod outbox;
@@ -82,6 +83,7 @@ pub fn all_statements() -> impl Iterator<Item = (&'static str, &'static str)> {
         code::STATEMENTS,
         files::STATEMENTS,
         chains::STATEMENTS,
+        idempotency::STATEMENTS,
         outbox::STATEMENTS,
         quotas::STATEMENTS,
         resource::connectors::STATEMENTS,

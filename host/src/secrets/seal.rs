@@ -5,6 +5,7 @@
 use std::fmt;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -49,6 +50,15 @@ impl Sealer {
             keys.push((name.to_owned(), key));
         }
         Ok(Self { keys })
+    }
+
+    /// For what only the bearer of a credential shall read: the key is made of it (HKDF-SHA256), and of a salt that need not be secret.
+    pub fn of_credential(bearer: &str, salt: &str) -> Result<Self> {
+        let made = Salt::new(HKDF_SHA256, salt.as_bytes()).extract(bearer.as_bytes());
+        let mut bytes = [0; KEY_BYTES];
+        made.expand(&[b"weir answers"], HKDF_SHA256).and_then(|key| key.fill(&mut bytes)).map_err(Error::internal)?;
+        let key = RandomizedNonceKey::new(&AES_256_GCM, &bytes).map_err(Error::internal)?;
+        Ok(Self { keys: vec![("credential".to_owned(), key)] })
     }
 
     /// The name of the key that seals.
@@ -110,6 +120,15 @@ mod tests {
         let both = Sealer::parse(&format!("{NEW}, {OLD}")).expect("two keys");
         assert_eq!((both.current(), both.seal("acme", b"x").expect("sealed").by.as_str()), ("new", "new"));
         assert_eq!(both.open("acme", "old", &sealed.bytes).expect("opened"), b"x");
+    }
+
+    #[test]
+    fn what_is_sealed_for_a_credential_is_opened_with_it_only() {
+        let sealer = |bearer, salt| Sealer::of_credential(bearer, salt).expect("a key");
+        let sealed = sealer("weir_a", "k1").seal("acme", b"x").expect("sealed").bytes;
+        assert_eq!(sealer("weir_a", "k1").open("acme", "credential", &sealed).expect("opened"), b"x");
+        sealer("weir_b", "k1").open("acme", "credential", &sealed).expect_err("another credential");
+        sealer("weir_a", "k2").open("acme", "credential", &sealed).expect_err("another salt");
     }
 
     #[test]

@@ -131,12 +131,15 @@ impl Breaks {
         }
     }
 
-    /// The breaks; with one that says so where more were found than are listed, or where the comparison was given up.
-    fn finish(mut self, gave_up: bool) -> Vec<Break> {
+    /// The breaks; with one that says so where more were found than are listed, where the comparison was given up, or where it
+    /// was not `shown` that nothing breaks and still nothing was found.
+    fn finish(mut self, shown: bool, gave_up: bool) -> Vec<Break> {
         let more = if self.full {
             format!("there are more breaks than the {COMPAT_BREAKS} that are listed")
         } else if gave_up {
             format!("the comparison was stopped after {COMPAT_STEPS} steps, so the versions cannot be shown to be compatible")
+        } else if !shown && self.found.is_empty() {
+            "the versions cannot be shown to be compatible".to_owned()
         } else {
             return self.found;
         };

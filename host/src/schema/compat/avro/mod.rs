@@ -40,8 +40,8 @@ fn compared(old: &Tree, new: &Tree, direction: Direction) -> Vec<Break> {
         known: HashMap::new(),
         reported: HashSet::new(),
     };
-    resolver.reads(writer.root, reader.root);
-    resolver.breaks.finish(resolver.gave_up)
+    let shown = resolver.reads(writer.root, reader.root);
+    resolver.breaks.finish(shown, resolver.gave_up)
 }
 
 /// A type that is written and one that reads it.

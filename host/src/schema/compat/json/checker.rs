@@ -163,7 +163,8 @@ impl<'a> Checker<'a> {
             return true;
         }
         if node.takes_none() {
-            return self.fail(node.value, None, |direction| match direction {
+            let place = given.nodes.first().map(|node| node.value);
+            return self.fail(node.value, place, |direction| match direction {
                 Direction::Backward => "no value is accepted here any more, and data written before may hold one".to_owned(),
                 Direction::Forward => "a value is accepted here now, and the version before refuses any".to_owned(),
             });

@@ -58,13 +58,13 @@ fn compared<'a>(old: &'a Doc<'a>, new: &'a Doc<'a>, direction: Direction) -> Vec
             let path = new.pointer_to(obstacle).or_else(|| old.pointer_to(obstacle)).unwrap_or_default();
             checker.breaks.add(path, reason.to_owned());
         }
-        return checker.breaks.finish(false);
+        return checker.breaks.finish(true, false);
     }
     let (writer, reader) = match direction {
         Direction::Backward => (old.node(), new.node()),
         Direction::Forward => (new.node(), old.node()),
     };
     let given = checker.given(&[writer]);
-    checker.check(&given, reader);
-    checker.breaks.finish(checker.gave_up)
+    let shown = checker.check(&given, reader);
+    checker.breaks.finish(shown, checker.gave_up)
 }

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use serde_json::Value;
+
 use super::Checker;
 use super::demand::{Demand, What};
 use super::doc::{Node, address};
@@ -31,7 +33,7 @@ impl<'a> Checker<'a> {
                     None => sure = false,
                 }
             }
-            part.open &= own.is_empty() && sure;
+            part.open &= own.is_empty() && sure && !asks_for(*node, name);
             if own.is_empty() && sure {
                 own.extend(node.schema("additionalProperties"));
             }
@@ -127,7 +129,9 @@ impl<'a> Checker<'a> {
 
     /// True where an alternative says something of a name, by itself or as one of the others.
     pub(super) fn is_mentioned(&mut self, given: &Given<'a>, name: &str) -> bool {
-        self.any_aside(given, &mut |checker, node| has_others(node) || checker.speaks_of(&[node], name) != Some(false))
+        self.any_aside(given, &mut |checker, node| {
+            has_others(node) || asks_for(node, name) || checker.speaks_of(&[node], name) != Some(false)
+        })
     }
 
     /// The same for any name that an expression takes.
@@ -162,6 +166,18 @@ impl<'a> Checker<'a> {
         let mut seen = HashSet::new();
         Self::asides(given).into_iter().any(|node| test(self, node) || self.within(node, &mut seen, test))
     }
+}
+
+/// True where a schema requires a name, or something of a name that is there.
+fn asks_for(node: Node<'_>, name: &str) -> bool {
+    let depends = |keyword: &str| {
+        let members = node.get(keyword).and_then(Value::as_object).into_iter().flatten();
+        members.into_iter().any(|(key, names)| {
+            key == name || names.as_array().is_some_and(|names| names.iter().any(|own| own.as_str() == Some(name)))
+        })
+    };
+    node.required().any(|(own, _)| own == name)
+        || ["dependentRequired", "dependentSchemas", "dependencies"].into_iter().any(depends)
 }
 
 /// True where a schema says something of properties that it does not name.
