@@ -60,7 +60,7 @@ pub const AUDIT_LINKS: i64 = 5_000;
 /// Broken places of the audit log that are told.
 pub const AUDIT_BREAKS: usize = 20;
 /// Changes of the platform that are sent to Kafka in one piece; a transaction is open while they are.
-pub const EVENTS_AT_ONCE: i64 = 500;
+pub const EVENTS_AT_ONCE: u32 = 500;
 /// How often the outbox is looked into.
 pub const EVENTS_EVERY: Duration = Duration::from_millis(250);
 /// How often what is too old is looked for.
@@ -76,7 +76,7 @@ pub const SCHEMA_CHECK_HOURS: u32 = 24 * 366;
 /// How long the answer to a request with an idempotency key is kept.
 pub const IDEMPOTENT_TIME: Duration = Duration::from_hours(24);
 /// How long a request with an idempotency key counts as under way: twice as long as one may take.
-pub const IDEMPOTENT_LEASE: Duration = Duration::from_secs(60);
+pub const IDEMPOTENT_LEASE: Duration = Duration::from_mins(1);
 /// Bytes of an answer that is kept: what a bulk request of the most items is told.
 pub const IDEMPOTENT_BYTES: usize = 16 << 20;
 

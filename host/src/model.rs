@@ -212,6 +212,7 @@ impl Resource {
     }
 
     /// One of this collection.
+    #[must_use]
     pub fn one(&self, key: &str) -> Self {
         Self(format!("{}/{}", self.0, segment(key)).into())
     }

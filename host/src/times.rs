@@ -14,7 +14,6 @@ pub fn micros<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::O
 }
 
 /// The same for a time that may be missing.
-#[expect(clippy::ref_option, reason = "what serde hands over")]
 pub fn micros_or_null<S: Serializer>(time: &Option<DateTime<Utc>>, serializer: S) -> Result<S::Ok, S::Error> {
     match time {
         Some(time) => micros(time, serializer),

@@ -193,7 +193,7 @@ async fn changes_reach_kafka_in_their_order_with_an_id() {
     let broker = Broker::connect();
     let topic = unique("events");
     broker.make(&topic, 1).await;
-    let app = App::builder().set("KAFKA_BROKERS", &services::brokers()).set("WEIR_EVENTS_TOPIC", &topic).start().await;
+    let app = App::builder().set("KAFKA_BROKERS", services::brokers()).set("WEIR_EVENTS_TOPIC", &topic).start().await;
     let id = make(&app, "plant").await;
     let path = format!("{PROJECTS}/{id}");
     for number in 0..20 {

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use weir::model::{Clock as _, SystemClock};
+
 use crate::support::app::App;
 
 const TOPICS: &str = "/api/platform/kafka-topics";
@@ -277,7 +279,7 @@ async fn a_definition_is_held_against_what_is_stored_before_it_counts() {
     let app = App::start().await;
     let acme = app.acme();
     acme.post(TOPICS, &json!({ "name": "rooms" })).await.expect(201);
-    let now = chrono::Utc::now();
+    let now = SystemClock.now();
     for (minutes, value) in [(1, json!(21.5)), (2, json!("hot")), (3, json!(300))] {
         let time = (now - chrono::TimeDelta::minutes(minutes)).to_rfc3339();
         let reading = json!({ "sensorId": "a", "timestamp": time, "values": { "t": value }, "topic": "rooms" });

@@ -13,10 +13,10 @@ impl Gate {
     /// Claims a key for a request; an answer that there is already comes as it was given.
     pub async fn repeat_claim(&self, caller: &Caller, bearer: &str, key: &str, request: Digest) -> Result<Claim> {
         match self.platform.idempotency_claim(caller, key, request).await? {
-            Claim::Answered(sealed) => {
+            Claim::Answered(kept) => {
                 let sealer = Sealer::of_credential(bearer, key)?;
                 // By another credential of the same subject it cannot be read; to do the request again would be worse than to say so.
-                Ok(sealer.open(caller.tenant.as_str(), sealer.current(), &sealed).map_or(Claim::Other, Claim::Answered))
+                Ok(sealer.open(caller.tenant.as_str(), sealer.current(), &kept).map_or(Claim::Other, Claim::Answered))
             }
             claim => Ok(claim),
         }

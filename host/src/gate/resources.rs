@@ -2,6 +2,8 @@
 //!
 //! authorise → the chain of documents → its own rules → what is write only put away → row and audit entry in one transaction.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -136,7 +138,7 @@ impl Gate {
             return Ok(());
         }
         let Sealed { by, bytes } = self.sealer()?.seal(tenant, &serde_json::to_vec(&secrets).map_err(Error::internal)?)?;
-        fields["sealed"] = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into();
+        fields["sealed"] = STANDARD.encode(bytes).into();
         fields["sealedBy"] = by.into();
         Ok(())
     }

@@ -32,7 +32,7 @@ pub struct Several<T> {
 /// What became of each of several, in their order.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Results<T> {
+pub struct Bulk<T> {
     /// How many were made.
     created: usize,
     /// How many were refused; nothing of them was kept.
@@ -87,12 +87,12 @@ macro_rules! resource {
 
             #[utoipa::path(post, path = $bulk, tag = $tag, summary = concat!("Make several of the ", $tag, ", with a result for each."),
                 request_body = Several<$new>,
-                responses((status = 200, body = Envelope<Results<$resource>>), (status = "4XX", body = ErrorBody)))]
+                responses((status = 200, body = Envelope<Bulk<$resource>>), (status = "4XX", body = ErrorBody)))]
             pub(super) async fn create_several(
                 caller: Caller,
                 State(app): State<App>,
                 Json(several): Json<Several<$new>>,
-            ) -> Reply<Results<$resource>> {
+            ) -> Reply<Bulk<$resource>> {
                 make_each(&app, &caller, several).await
             }
 
@@ -192,7 +192,7 @@ fn listed<T: Serialize>(found: Listed<T>) -> Reply<Vec<T>> {
 }
 
 /// Makes one after the other, each by itself: what is wrong with one keeps none of the others.
-async fn make_each<R: Resource>(app: &App, caller: &Caller, several: Several<R::New>) -> Reply<Results<R>> {
+async fn make_each<R: Resource>(app: &App, caller: &Caller, several: Several<R::New>) -> Reply<Bulk<R>> {
     let items = several.items.len();
     if items == 0 || items > limits::BULK_ITEMS {
         let sentence = format!("`items` has 1 to {} elements; this has {items}.", limits::BULK_ITEMS);
@@ -209,7 +209,7 @@ async fn make_each<R: Resource>(app: &App, caller: &Caller, several: Several<R::
         results.push(ResultOf { index, data, error });
     }
     let created = results.iter().filter(|result| result.data.is_some()).count();
-    ok(Results { created, failed: items - created, results })
+    ok(Bulk { created, failed: items - created, results })
 }
 
 /// The user with this email.

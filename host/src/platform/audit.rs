@@ -17,6 +17,7 @@ use crate::limits;
 use crate::model::{Action, Resource};
 use crate::paging::{Listed, PageOf};
 use crate::policy::{Denied, Permit};
+use crate::rules::Digest;
 use crate::times;
 
 /// An entry.
@@ -259,7 +260,7 @@ impl Platform {
         } else if before != head.hash {
             breaks.note(|| format!("entry {} is not the one that the chain ended with", head.seq));
         }
-        let hash = head.hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = Digest::from_slice(&head.hash).map_or_else(String::new, |hash| hash.to_string());
         Ok(Verified { entries, first: head.first_seq, last: head.seq, head: hash, breaks: breaks.0 })
     }
 

@@ -51,7 +51,7 @@ impl Platform {
             return Ok(0);
         }
         let events: Vec<Event> =
-            sqlx::query_as(NEXT).bind(limits::EVENTS_AT_ONCE).fetch_all(&mut *transaction).await.map_err(failed)?;
+            sqlx::query_as(NEXT).bind(i64::from(limits::EVENTS_AT_ONCE)).fetch_all(&mut *transaction).await.map_err(failed)?;
         if events.is_empty() {
             return Ok(0);
         }

@@ -24,9 +24,12 @@ const IN_PLACE: &[&str] = &["allOf", "anyOf", "oneOf", "not", "if", "then", "els
 /// Compiled schemas, by the id of their version; and of which definition, which may change as long as nothing uses it.
 #[derive(Default)]
 pub struct Schemas {
-    compiled: Mutex<HashMap<Uuid, (Arc<str>, Arc<Validator>)>>,
+    compiled: Mutex<Compiled>,
     plans: Mutex<Plans>,
 }
+
+/// Definitions and what they were compiled into.
+type Compiled = HashMap<Uuid, (Arc<str>, Arc<Validator>)>;
 
 /// How records are read, by their schema and what it refers to; or why they cannot be.
 type Plans = HashMap<Vec<Arc<str>>, Result<Arc<avro::Plan>, Arc<str>>>;

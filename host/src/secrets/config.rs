@@ -86,7 +86,8 @@ fn walk(value: &mut Value, pointer: &mut String, take: &mut impl FnMut(&str, &st
         Value::Object(members) => walk_members(members, pointer, take),
         Value::Array(items) => {
             for (index, item) in items.iter_mut().enumerate() {
-                pointer.push_str(&format!("/{index}"));
+                pointer.push('/');
+                pointer.push_str(&index.to_string());
                 if !take(pointer, "", item) {
                     walk(item, pointer, take);
                 }

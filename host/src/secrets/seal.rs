@@ -104,14 +104,14 @@ mod tests {
     #[test]
     fn what_is_sealed_is_opened_by_its_key_for_its_owner_only() {
         let sealer = Sealer::parse(OLD).expect("a key");
-        let sealed = sealer.seal("acme", b"hunter2").expect("sealed");
-        assert!(!sealed.bytes.windows(7).any(|part| part == b"hunter2"));
-        assert_eq!(sealer.open("acme", "old", &sealed.bytes).expect("opened"), b"hunter2");
-        sealer.open("globex", "old", &sealed.bytes).expect_err("another tenant's");
-        let mut damaged = sealed.bytes.clone();
+        let kept = sealer.seal("acme", b"hunter2").expect("sealed");
+        assert!(!kept.bytes.windows(7).any(|part| part == b"hunter2"));
+        assert_eq!(sealer.open("acme", "old", &kept.bytes).expect("opened"), b"hunter2");
+        sealer.open("globex", "old", &kept.bytes).expect_err("another tenant's");
+        let mut damaged = kept.bytes.clone();
         *damaged.last_mut().expect("bytes") ^= 1;
         sealer.open("acme", "old", &damaged).expect_err("damaged");
-        assert_ne!(sealer.seal("acme", b"hunter2").expect("sealed").bytes, sealed.bytes, "no two sealings are alike");
+        assert_ne!(sealer.seal("acme", b"hunter2").expect("sealed").bytes, kept.bytes, "no two sealings are alike");
     }
 
     #[test]
@@ -125,10 +125,10 @@ mod tests {
     #[test]
     fn what_is_sealed_for_a_credential_is_opened_with_it_only() {
         let sealer = |bearer, salt| Sealer::of_credential(bearer, salt).expect("a key");
-        let sealed = sealer("weir_a", "k1").seal("acme", b"x").expect("sealed").bytes;
-        assert_eq!(sealer("weir_a", "k1").open("acme", "credential", &sealed).expect("opened"), b"x");
-        sealer("weir_b", "k1").open("acme", "credential", &sealed).expect_err("another credential");
-        sealer("weir_a", "k2").open("acme", "credential", &sealed).expect_err("another salt");
+        let kept = sealer("weir_a", "k1").seal("acme", b"x").expect("sealed").bytes;
+        assert_eq!(sealer("weir_a", "k1").open("acme", "credential", &kept).expect("opened"), b"x");
+        sealer("weir_b", "k1").open("acme", "credential", &kept).expect_err("another credential");
+        sealer("weir_a", "k2").open("acme", "credential", &kept).expect_err("another salt");
     }
 
     #[test]

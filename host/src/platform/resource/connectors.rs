@@ -189,9 +189,9 @@ impl Resource for Connector {
 }
 
 statements! {
-    /// What is sealed comes in hex.
+    /// What is sealed comes in base64.
     INSERT = "insert into connectors (tenant, id, project_id, name, protocol, endpoint, config, sealed, sealed_by, schema_id, status)
-              select $1, $2::uuid, f.\"projectId\", f.name, f.protocol, f.endpoint, coalesce(f.config, '{}'), decode(f.sealed, 'hex'),
+              select $1, $2::uuid, f.\"projectId\", f.name, f.protocol, f.endpoint, coalesce(f.config, '{}'), decode(f.sealed, 'base64'),
                      f.\"sealedBy\", f.\"schemaId\", coalesce(f.status, 'inactive')
               from jsonb_to_record($3::jsonb) as f (\"projectId\" uuid, name text, protocol text, endpoint text, config jsonb,
                                                     sealed text, \"sealedBy\" text, \"schemaId\" uuid, status text)
@@ -207,7 +207,7 @@ statements! {
     UPDATE = "update connectors c set project_id = case when $3 ? 'projectId' then f.\"projectId\" else c.project_id end,
               name = coalesce(f.name, c.name), protocol = coalesce(f.protocol, c.protocol), endpoint = coalesce(f.endpoint, c.endpoint),
               config = coalesce(f.config, c.config),
-              sealed = case when f.config is null then c.sealed else decode(f.sealed, 'hex') end,
+              sealed = case when f.config is null then c.sealed else decode(f.sealed, 'base64') end,
               sealed_by = case when f.config is null then c.sealed_by else f.\"sealedBy\" end,
               schema_id = case when $3 ? 'schemaId' then f.\"schemaId\" else c.schema_id end,
               status = coalesce(f.status, c.status), updated_at = clock_timestamp()
