@@ -356,3 +356,17 @@ async fn without_a_key_a_connector_has_no_secrets() {
     made(&app.acme(), CONNECTORS, &form(json!({ "qos": 1 }))).await;
     app.stop();
 }
+
+#[tokio::test]
+async fn a_form_within_a_form_is_an_object_too() {
+    let app = App::start().await;
+    let acme = app.acme();
+    // serde by itself would take an array as the fields in their order.
+    let bulk = json!({ "items": [["plant", null, null, null]] });
+    assert_eq!(acme.post(&format!("{PROJECTS}/bulk"), &bulk).await.expect(400)["details"][0]["path"], "/items/0");
+    let limits = json!({ "name": "v", "limits": [1, 65536] });
+    assert_eq!(acme.post("/api/platform/validators", &limits).await.expect(400)["details"][0]["path"], "/limits");
+    let filter = json!({ "filter": ["rooms"] });
+    assert_eq!(acme.post("/api/platform/quarantine/replay", &filter).await.expect(400)["details"][0]["path"], "/filter");
+    app.stop();
+}

@@ -94,3 +94,19 @@ async fn a_shadow_sees_the_same_documents_and_decides_nothing() {
     assert!(!told.contains("Ann") && !told.contains("ann@"), "{told}");
     app.stop();
 }
+
+#[tokio::test]
+async fn a_module_sees_a_connector_without_its_secrets() {
+    let app = App::builder().set("WEIR_SECRET_KEYS", "k:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").start().await;
+    let acme = app.acme();
+    let config = json!({ "refuse": { "secrets": true, "emails": true } });
+    let id = deploy(&acme, "redact", &json!({ "name": "redact", "target": "documents", "config": config })).await;
+    chain(&acme, "documents/connectors", &[&id]).await;
+    let form =
+        |config: serde_json::Value| json!({ "name": "plc", "protocol": "mqtt", "endpoint": "mqtts://plc", "config": config });
+    // What it would refuse to see is kept, and it did not see it.
+    let made = acme.post("/api/platform/connectors", &form(json!({ "password": "ann@example.com" }))).await.expect(201);
+    assert_eq!(made["data"]["config"]["password"], "********");
+    acme.post("/api/platform/connectors", &form(json!({ "contact": "ann@example.com" }))).await.expect_error(422);
+    app.stop();
+}

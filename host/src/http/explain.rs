@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::App;
-use super::input::Json;
+use super::input::{Json, Object};
 use super::reply::{Envelope, ErrorBody, Reply, ok};
 use super::trial::{Fault, LogLine};
 use crate::batch::Quality;
@@ -25,15 +25,17 @@ pub struct ExplainForm {
     subject: Option<String>,
     /// A reading, as it is sent.
     reading: Option<Value>,
-    document: Option<DocumentForm>,
-    request: Option<RequestForm>,
+    #[schema(value_type = Option<DocumentForm>)]
+    document: Option<Object<DocumentForm>>,
+    #[schema(value_type = Option<RequestForm>)]
+    request: Option<Object<RequestForm>>,
 }
 
 /// A resource of the platform, as it is sent.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DocumentForm {
-    /// `kafka-topics`, `schemas` or `tokens`.
+    /// Its collection, such as `kafka-topics`; those that may have a chain.
     kind: String,
     /// `create` where it is not given.
     operation: Option<Operation>,
@@ -200,17 +202,20 @@ impl From<Explained> for Explanation {
 #[utoipa::path(post, path = "/api/explain", tag = "explain", request_body = ExplainForm,
     responses((status = 200, body = Envelope<Explanation>), (status = "4XX", body = ErrorBody)))]
 pub(super) async fn explain(caller: Caller, State(app): State<App>, Json(form): Json<ExplainForm>) -> Reply<Explanation> {
-    let question = match (form.reading, form.document, form.request) {
-        (Some(reading), None, None) => Question::Reading(reading),
-        (None, Some(DocumentForm { kind, operation, id, body }), None) => Question::Document(Document {
-            kind,
-            operation: operation.unwrap_or(Operation::Create),
-            subject: String::new(),
-            id,
-            body: Value::Object(body),
-        }),
-        (None, None, Some(RequestForm { action, object })) => Question::Request { action, object },
-        _ => return Err(Error::malformed("Send one of `reading`, `document` and `request`.").at("", "none or several").into()),
-    };
+    let question =
+        match (form.reading, form.document.map(|Object(document)| document), form.request.map(|Object(request)| request)) {
+            (Some(reading), None, None) => Question::Reading(reading),
+            (None, Some(DocumentForm { kind, operation, id, body }), None) => Question::Document(Document {
+                kind,
+                operation: operation.unwrap_or(Operation::Create),
+                subject: String::new(),
+                id,
+                body: Value::Object(body),
+            }),
+            (None, None, Some(RequestForm { action, object })) => Question::Request { action, object },
+            _ => {
+                return Err(Error::malformed("Send one of `reading`, `document` and `request`.").at("", "none or several").into());
+            }
+        };
     ok(app.gate.explain(&caller, form.subject.as_deref(), question).await?.into())
 }

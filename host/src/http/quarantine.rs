@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::App;
-use super::input::{Json, Path, Query, cursor, page_of};
+use super::input::{Json, Object, Path, Query, cursor, page_of};
 use super::readings::form::Moment;
 use super::reply::{Envelope, ErrorBody, Page, Reply, no_content, ok, page};
 use crate::error::Error;
@@ -327,7 +327,8 @@ pub struct ReplayForm {
     /// These entries, 1,000 at most.
     ids: Option<Vec<Uuid>>,
     /// Entries that match and wait, the oldest first; `{}` for all.
-    filter: Option<FilterQuery>,
+    #[schema(value_type = Option<FilterQuery>)]
+    filter: Option<Object<FilterQuery>>,
     /// How many at most; 100 where it is not given, 1,000 at most.
     limit: Option<u32>,
     /// Validators in place of those of their topics today, in this order; empty for none.
@@ -463,7 +464,7 @@ impl ReplayForm {
     responses((status = 200, body = Envelope<ReplayBody>), (status = "4XX", body = ErrorBody)))]
 pub(super) async fn replay(caller: Caller, State(app): State<App>, Json(form): Json<ReplayForm>) -> Reply<ReplayBody> {
     let ReplayForm { ids, filter, limit, validator_ids } = form;
-    let choice = ReplayForm::choice(ids, filter, limit)?;
+    let choice = ReplayForm::choice(ids, filter.map(|Object(filter)| filter), limit)?;
     ok(app.gate.quarantine_replay(&caller, &choice, validator_ids.as_deref()).await?.into())
 }
 

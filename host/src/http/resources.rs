@@ -9,7 +9,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::App;
-use super::input::{IfMatch, Json, PageQuery, Path, Query, cursor};
+use super::input::{IfMatch, Json, Object, PageQuery, Path, Query, cursor};
 use super::reply::{self, Envelope, ErrorBody, Page, Reply, created, no_content, ok, page};
 use crate::error::{Error, Kind};
 use crate::gate::resources::{
@@ -25,8 +25,8 @@ use crate::paging::Listed;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Several<T> {
     /// At most 1,000.
-    #[schema(max_items = 1000)]
-    items: Vec<T>,
+    #[schema(value_type = Vec<T>, min_items = 1, max_items = 1000)]
+    items: Vec<Object<T>>,
 }
 
 /// What became of each of several, in their order.
@@ -199,7 +199,7 @@ async fn make_each<R: Resource>(app: &App, caller: &Caller, several: Several<R::
         return Err(Error::malformed(sentence).at("/items", "too few or too many").into());
     }
     let mut results = Vec::with_capacity(items);
-    for (index, new) in several.items.into_iter().enumerate() {
+    for (index, Object(new)) in several.items.into_iter().enumerate() {
         let (data, error) = match app.gate.resource_create::<R>(caller, new).await {
             Ok(row) => (Some(row), None),
             // Whoever may not make one may make none, and where nothing answers the others would fare no better.

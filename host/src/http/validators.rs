@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::App;
-use super::input::{self, IfMatch, Json, PageQuery, Path, Query, cursor};
+use super::input::{self, IfMatch, Json, Object, PageQuery, Path, Query, cursor};
 use super::reply::{Envelope, ErrorBody, Page, Reply, created, no_content, ok, page};
 use crate::error::Error;
 use crate::gate::validators::{ActivationRow, NewValidator, ValidatorChange, ValidatorRow, VersionRow};
@@ -121,7 +121,8 @@ pub struct NewForm {
     error_strategy: Option<ErrorStrategy>,
     /// `config` and `log` where they are not given.
     grants: Option<Vec<Grant>>,
-    limits: Option<LimitsChange>,
+    #[schema(value_type = Option<LimitsChange>)]
+    limits: Option<Object<LimitsChange>>,
     /// False where it is not given.
     require_clean_replay: Option<bool>,
 }
@@ -137,7 +138,8 @@ pub struct ValidatorFields {
     status: Option<String>,
     /// A grant that the version that runs imports cannot be taken away.
     grants: Option<Vec<Grant>>,
-    limits: Option<LimitsChange>,
+    #[schema(value_type = Option<LimitsChange>)]
+    limits: Option<Object<LimitsChange>>,
     require_clean_replay: Option<bool>,
 }
 
@@ -152,7 +154,7 @@ pub(super) async fn create(caller: Caller, State(app): State<App>, Json(form): J
     new.strategy = error_strategy.unwrap_or(if new.target == Target::Readings { new.strategy } else { ErrorStrategy::Reject });
     new.config = config.unwrap_or(new.config);
     new.grants = grants.unwrap_or(new.grants);
-    let limits = limits.unwrap_or_default();
+    let Object(limits) = limits.unwrap_or_default();
     (new.time_ms, new.memory_bytes) = (limits.time_ms.flatten(), limits.memory_bytes.flatten());
     new.clean_replay = require_clean_replay.unwrap_or_default();
     let row = app.gate.validator_create(&caller, &new).await?;
@@ -186,7 +188,7 @@ pub(super) async fn update(
     Json(form): Json<ValidatorFields>,
 ) -> Reply<Validator> {
     let ValidatorFields { name, config, error_strategy, status, grants, limits, require_clean_replay } = form;
-    let LimitsChange { time_ms, memory_bytes } = limits.unwrap_or_default();
+    let Object(LimitsChange { time_ms, memory_bytes }) = limits.unwrap_or_default();
     let clean_replay = require_clean_replay;
     let change = ValidatorChange { name, config, error_strategy, status, grants, time_ms, memory_bytes, clean_replay };
     ok(app.gate.validator_update(&caller, id, &change, &|row| if_match.fits(&Validator::from(row.clone()))).await?.into())
