@@ -34,7 +34,18 @@ async fn a_query_that_forgets_the_tenant_sees_nothing() {
     app.acme().post("/api/platform/kafka-topics", &serde_json::json!({ "name": "rooms" })).await.expect(201);
     // As Weir's own role, which is no superuser, and in a transaction that names no tenant.
     let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect(&app.databases.platform).await.expect("it answers");
-    for table in ["tokens", "kafka_topics", "validators", "schemas", "audit_log", "buckets", "objects"] {
+    for table in [
+        "tokens",
+        "kafka_topics",
+        "validators",
+        "schemas",
+        "audit_log",
+        "buckets",
+        "objects",
+        "users",
+        "sessions",
+        "login_failures",
+    ] {
         let sql = format!("select count(*) from {table}");
         let seen: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&mut connection).await.expect("a count");
         assert_eq!(seen, 0, "{table}");
