@@ -3,13 +3,15 @@
 //! Values only: nothing here does I/O or knows a framework. A name that parsed is a name that is allowed;
 //! the rules stand beside each type and nowhere else.
 
+mod bearer;
+
 use std::fmt;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use uuid::Uuid;
 
+pub use self::bearer::{Bearer, Credential, Scope};
 use crate::error::Error;
 use crate::limits;
 
@@ -103,45 +105,6 @@ pub struct Caller {
     pub bearer: Option<Arc<Bearer>>,
     /// The request that it made, or the batch's id for the writer.
     pub request_id: Arc<str>,
-}
-
-/// What a caller showed to be who it is.
-#[derive(Clone, Debug)]
-pub struct Bearer {
-    /// The credential itself.
-    pub credential: Credential,
-    /// The user whom it stands for, where Weir knows them.
-    pub user: Option<Uuid>,
-    /// What it is limited to; nothing, where only the policy limits it.
-    pub scopes: Arc<[Scope]>,
-    /// When it ends.
-    pub expires_at: Option<DateTime<Utc>>,
-}
-
-/// Which credential it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Credential {
-    /// A session, from a login.
-    Session(Uuid),
-    /// An API token.
-    Token(Uuid),
-    /// What another issuer says.
-    Issued,
-}
-
-/// A part of what the policy allows, to which a token is limited: `read:/timescale/**`. `policy::scope` reads it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Scope {
-    /// The action; `None` for any.
-    pub action: Option<Action>,
-    /// A pattern over resource paths, as in policy files.
-    pub object: Arc<str>,
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.action.map_or("*", Action::as_str), self.object)
-    }
 }
 
 impl Caller {

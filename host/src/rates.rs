@@ -50,7 +50,7 @@ impl Rates {
             credentials: Mutex::new(Arc::new(keyed(credential.unwrap_or(Quota::per_second(NonZeroU32::MIN))))),
             credential,
             tenants: Mutex::default(),
-            logins: keyed(Quota::per_minute(limits::LOGINS_A_MINUTE)),
+            logins: keyed(Quota::per_minute(NonZeroU32::new(limits::LOGINS_A_MINUTE).unwrap_or(NonZeroU32::MIN))),
         }
     }
 

@@ -77,7 +77,7 @@ pub fn registry(settings: &Settings) -> Result<Option<Arc<Registry>>> {
 }
 
 /// The issuer of tokens of these settings, if they name one; its keys are asked for when the first token of its comes.
-fn issuer(settings: &Settings) -> Result<Option<Arc<Issuer>>> {
+pub fn issuer(settings: &Settings) -> Result<Option<Arc<Issuer>>> {
     let oidc = settings.oidc.clone();
     let (Some(url), Some(audience)) = (oidc.issuer, oidc.audience) else { return Ok(None) };
     let (tenant_claim, subject_claim, keys) = (oidc.tenant_claim, oidc.subject_claim, oidc.jwks_url);

@@ -4,8 +4,8 @@
 //! are. A wrong setting is an error of one line that names it, and so is a `WEIR_…` variable that nobody knows, since it is most
 //! likely a known one mistyped.
 
+mod identity;
 mod kafka;
-mod oidc;
 mod registry;
 mod storage;
 
@@ -18,8 +18,8 @@ use std::time::Duration;
 use config::{Config, File, FileFormat};
 use serde::Deserialize;
 
+pub use self::identity::{Auth, Oidc};
 pub use self::kafka::{EndpointCheck, SaslMechanism, SecurityProtocol};
-pub use self::oidc::Oidc;
 pub use self::registry::Registry;
 pub use self::storage::{Place, Storage};
 use crate::limits;
@@ -192,21 +192,6 @@ pub struct Http {
     pub connections: usize,
     /// Requests of one credential in a second.
     pub requests_per_second: Option<NonZeroU32>,
-}
-
-/// Logins.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Auth {
-    /// Hours that a session lasts.
-    pub session_hours: f64,
-}
-
-impl Auth {
-    /// How long a session lasts.
-    pub fn session(&self) -> Duration {
-        Duration::try_from_secs_f64(self.session_hours * 3_600.0).unwrap_or_default()
-    }
 }
 
 /// The platform database.
@@ -470,10 +455,6 @@ impl Settings {
                 format!("must have at least {} characters", limits::BOOTSTRAP_TOKEN_CHARACTERS),
             ));
         }
-        let hours = self.auth.session_hours;
-        if !(1.0 / 3_600.0..=8_760.0).contains(&hours) {
-            return Err(Mistake::of("auth.session_hours", format!("must lie from a second to 8760 hours, not {hours}")));
-        }
         if let Some(days) = self.audit.keep_days {
             within("audit.keep_days", days.into(), 1, 36_500)?;
         }
@@ -482,6 +463,7 @@ impl Settings {
         }
         self.kafka.check_security()?;
         self.registry.check()?;
+        self.auth.check()?;
         self.oidc.check()?;
         self.storage.place().map(drop)
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::Gate;
 use crate::error::{Error, Kind, Result};
-use crate::issuer::Vouches;
+use crate::issuer::{Issuer, Vouches};
 use crate::model::{Action, Bearer, Caller, Credential, Resource, Scope, Subject, Tenant};
 use crate::platform::identity::Known;
 use crate::policy::scope;
@@ -24,7 +24,7 @@ impl Gate {
     /// The caller behind a bearer token. `tenant` is another tenant than the credential's, which takes the right to administer it.
     pub async fn identify(&self, bearer: &str, tenant: Option<&str>, request_id: Arc<str>) -> Result<Caller> {
         let identity = match &self.issuer {
-            Some(issuer) if issuer.may_have_made(bearer) => {
+            Some(issuer) if Issuer::may_have_made(bearer) => {
                 let vouches = issuer.vouches(bearer, self.clock.now()).await?;
                 self.vouched(vouches).await?
             }

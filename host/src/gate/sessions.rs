@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Gate;
@@ -45,8 +45,8 @@ pub struct Session {
     pub user: User,
 }
 
-/// Who somebody is, as Weir sees it.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+/// Which kind of credential it is.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CredentialKind {
     /// From a login.

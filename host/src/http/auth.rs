@@ -24,7 +24,8 @@ pub struct Login {
     email: String,
     #[schema(value_type = String, format = Password, write_only)]
     password: Secret,
-    /// Needed where the email and password fit users of several tenants, which is a 409.
+    /// Needed where the email and password fit users of several tenants, which is a 409, and where more than five tenants have a user of this
+    /// email.
     tenant: Option<String>,
 }
 

@@ -170,7 +170,8 @@ impl Keys {
         Ok(keys)
     }
 
-    async fn ask(&self) -> Result<Vec<Arc<Key>>> {
+    /// Asks for them, whether or not it is time to.
+    pub(super) async fn ask(&self) -> Result<Vec<Arc<Key>>> {
         let at = match &self.at {
             Some(at) => at.clone(),
             None => self.discover().await?,

@@ -78,8 +78,14 @@ impl Issuer {
         Ok(Self { options, keys })
     }
 
+    /// Asks for the keys now, for `weir doctor`.
+    pub async fn examine(&self) -> Result<String> {
+        let keys = self.keys.ask().await?.len();
+        Ok(format!("{} shows {keys} keys", self.options.url))
+    }
+
     /// True for what has the form of a JWT, and not that of a token of Weir's own.
-    pub fn may_have_made(&self, bearer: &str) -> bool {
+    pub fn may_have_made(bearer: &str) -> bool {
         bearer.starts_with("eyJ") && bearer.bytes().filter(|byte| *byte == b'.').count() == 2
     }
 

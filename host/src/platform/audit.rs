@@ -180,6 +180,7 @@ async fn enter(transaction: &mut Transaction<'_, Postgres>, permit: &Permit, obj
 }
 
 /// A login, which is no resource and passes no policy.
+#[derive(Clone, Copy)]
 pub(super) struct Login<'a> {
     pub(super) tenant: &'a str,
     pub(super) email: &'a str,

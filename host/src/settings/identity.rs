@@ -1,8 +1,34 @@
-//! The OpenID Connect issuer whose tokens count beside Weir's own.
+//! Sessions from logins, and the OpenID Connect issuer whose tokens count beside Weir's own.
+
+use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::Mistake;
+
+/// Logins.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    /// Hours that a session lasts.
+    pub session_hours: f64,
+}
+
+impl Auth {
+    /// How long a session lasts.
+    pub fn session(self) -> Duration {
+        Duration::try_from_secs_f64(self.session_hours * 3_600.0).unwrap_or_default()
+    }
+
+    /// Refuses what is no length of time, or longer than a year.
+    pub(super) fn check(self) -> Result<(), Mistake> {
+        let hours = self.session_hours;
+        if (1.0 / 3_600.0..=8_760.0).contains(&hours) {
+            return Ok(());
+        }
+        Err(Mistake::of("auth.session_hours", format!("must lie from a second to 8760 hours, not {hours}")))
+    }
+}
 
 /// An issuer of tokens.
 #[derive(Clone, Debug, Deserialize)]
