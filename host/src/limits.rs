@@ -409,7 +409,7 @@ pub const LOCKOUT_LEAST: Duration = Duration::from_secs(30);
 pub const LOCKOUT_MOST: Duration = Duration::from_mins(15);
 /// Logins a minute from one address for one email, whether or not there is such a user: a person mistypes, a guesser does not stop.
 pub const LOGINS_A_MINUTE: u32 = 20;
-/// The time that a login which failed takes at the least, so that nobody can tell by it whose email there is.
+/// The time that a login which is refused takes at the least, so that nobody can tell by it whose email there is.
 pub const LOGIN_REFUSAL_TIME: Duration = Duration::from_millis(400);
 /// Places in which such logins are counted, 8 bytes each and some; two that share one by chance share its number.
 pub const LOGIN_PLACES: u64 = 1 << 16;

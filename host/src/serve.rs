@@ -157,7 +157,7 @@ pub async fn gate(settings: &Settings) -> Result<Gate, Failure> {
         issuer: issuer(settings)?,
         rates: crate::rates::Rates::new(settings.http.requests_per_second),
         session: settings.auth.session(),
-        passwords: tokio::sync::Semaphore::new(limits::PASSWORDS_AT_ONCE),
+        passwords: Arc::new(tokio::sync::Semaphore::new(limits::PASSWORDS_AT_ONCE)),
         schemas: Arc::new(Schemas::default()),
         vitals,
         clock: Arc::new(SystemClock),

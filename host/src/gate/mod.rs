@@ -81,7 +81,7 @@ pub struct Gate {
     /// How long a session lasts.
     pub session: Duration,
     /// Turns at hashing passwords.
-    pub passwords: Semaphore,
+    pub passwords: Arc<Semaphore>,
     /// Compiled JSON Schemas.
     pub schemas: Arc<Schemas>,
     /// Where things are counted and reported.

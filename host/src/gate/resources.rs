@@ -2,6 +2,8 @@
 //!
 //! authorise → the chain of documents → its own rules → what is write only put away → row and audit entry in one transaction.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -247,7 +249,13 @@ impl Gate {
         password: String,
         work: impl FnOnce(String) -> T + Send + 'static,
     ) -> Result<T> {
-        let _turn = self.passwords.acquire().await.map_err(Error::internal)?;
-        tokio::task::spawn_blocking(move || work(password)).await.map_err(Error::internal)
+        let turn = Arc::clone(&self.passwords).acquire_owned().await.map_err(Error::internal)?;
+        // The turn is the work's, which goes on where nobody waits for it any more: a client that hangs up gives back nothing early.
+        let work = move || {
+            let done = work(password);
+            drop(turn);
+            done
+        };
+        tokio::task::spawn_blocking(work).await.map_err(Error::internal)
     }
 }

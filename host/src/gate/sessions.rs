@@ -85,7 +85,7 @@ impl Gate {
     pub async fn login(&self, login: Login, address: Option<IpAddr>, request_id: &str) -> Result<Session> {
         let begun = tokio::time::Instant::now();
         let opened = self.open_session(login, address, request_id).await;
-        if opened.as_ref().is_err_and(|error| error.kind() == Kind::Unauthenticated) {
+        if opened.as_ref().is_err_and(|error| matches!(error.kind(), Kind::Unauthenticated | Kind::RateLimited)) {
             tokio::time::sleep_until(begun + limits::LOGIN_REFUSAL_TIME).await;
         }
         opened
@@ -112,11 +112,10 @@ impl Gate {
                         "a login of nobody: no active user has this email and a password that could be the one sent"
                     );
                 }
-                self.login_failed(&others, request_id).await?;
-                return Err(wrong());
+                return Err(self.login_failed(&others, request_id).await?);
             }
             [of] => of,
-            several => return Err(ambiguous(several)),
+            several => return Err(self.ambiguous(several).await?),
         };
         let secret = new_session();
         let now = self.clock.now();
@@ -147,15 +146,32 @@ impl Gate {
         self.password_work(sent.reveal().to_owned(), work).await
     }
 
-    async fn login_failed(&self, of: &[Candidate], request_id: &str) -> Result<()> {
+    /// Counts a failure of each of them; what to answer.
+    async fn login_failed(&self, of: &[Candidate], request_id: &str) -> Result<Error> {
+        let (now, mut locked) = (self.clock.now(), None);
         for candidate in of {
-            match self.platform.login_failed(candidate, self.clock.now(), request_id).await {
+            match self.platform.login_failed(candidate, now, request_id).await {
+                Ok(end) => locked = locked.max(end),
                 // Deleted since it was looked up.
                 Err(error) if error.kind() == Kind::Conflict => {}
-                other => other?,
+                Err(error) => return Err(error),
             }
         }
-        Ok(())
+        Ok(locked.map_or_else(wrong, |end| locked_out(end, now)))
+    }
+
+    /// What to answer whose password fits several. Whoever is told has proven to be all of them, and was not locked out meanwhile.
+    async fn ambiguous(&self, several: &[Candidate]) -> Result<Error> {
+        let now = self.clock.now();
+        for of in several {
+            if let Some(end) = self.platform.login_locked(of, now).await? {
+                return Ok(locked_out(end, now));
+            }
+        }
+        let tenants: Vec<_> = several.iter().map(|of| format!("`{}`", of.tenant)).collect();
+        let sentence =
+            format!("This email and password fit users of several tenants; say which with `tenant`: {}.", tenants.join(", "));
+        Ok(Error::conflict(sentence).at("/tenant", "is needed"))
     }
 
     /// Ends the caller's session, at once.
@@ -205,14 +221,6 @@ fn too_often(wait: Duration) -> Error {
 
 fn locked_out(end: DateTime<Utc>, now: DateTime<Utc>) -> Error {
     too_often((end - now).to_std().unwrap_or(limits::RETRY_AFTER))
-}
-
-/// Whoever is told has proven to be all of them.
-fn ambiguous(several: &[Candidate]) -> Error {
-    let tenants: Vec<_> = several.iter().map(|of| format!("`{}`", of.tenant)).collect();
-    let sentence =
-        format!("This email and password fit users of several tenants; say which with `tenant`: {}.", tenants.join(", "));
-    Error::conflict(sentence).at("/tenant", "is needed")
 }
 
 /// A hash of no password, as costly as any.

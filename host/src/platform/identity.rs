@@ -97,14 +97,14 @@ statements! {
                   where lower(u.email) = lower($1) and ($2::text is null or u.tenant = $2)
                     and u.status = 'active' and t.status = 'active' and u.password_hash is not null
                   order by u.created_at, u.id limit $3";
-    /// Several that fail at once are counted one after the other. `$3` now, `$4` before when failures count no more, `$5` how many are
+    /// Several that fail at once are counted one after the other, and those after the one that locks the user out are not. `$3` now, `$4` before when failures count no more, `$5` how many are
     /// free, `$6` and `$7` the shortest and longest lockout in seconds.
     FAILURE = "insert into login_failures as f (user_id, tenant, failures, failed_at) values ($2, $1, 1, $3)
                on conflict (user_id) do update set failed_at = $3,
                    failures = case when f.failed_at < $4 then 1 else least(f.failures + 1, 1000) end,
                    locked_until = case when f.failed_at < $4 or f.failures + 1 < $5 then null
                        else $3 + make_interval(secs => least($6 * 2 ^ least(f.failures + 1 - $5, 30), $7)) end
-               returning failures";
+               where f.locked_until is null or f.locked_until <= $3 returning failures";
     /// Locked, so that a suspension or a new password comes either before, and is seen, or after, and ends the session.
     FITTING = "select * from users where tenant = $1 and id = $2 and status = 'active' and password_hash = $3 for update";
     LOCKED = "select locked_until from login_failures where user_id = $1 and locked_until > $2";
@@ -153,10 +153,11 @@ impl Platform {
             .map_err(failed)
     }
 
-    /// Counts a login that failed and puts it on record.
-    pub async fn login_failed(&self, of: &Candidate, now: DateTime<Utc>, request_id: &str) -> Result<()> {
+    /// Counts a login that failed and puts it on record. Where the user is locked out by now it counts as none, and the answer is until when:
+    /// it must not be told from one that was right.
+    pub async fn login_failed(&self, of: &Candidate, now: DateTime<Utc>, request_id: &str) -> Result<Option<DateTime<Utc>>> {
         let mut transaction = self.begin_as(&of.tenant).await?;
-        let failures: i32 = sqlx::query_scalar(FAILURE)
+        let failures: Option<i32> = sqlx::query_scalar(FAILURE)
             .bind(&of.tenant)
             .bind(of.id)
             .bind(now)
@@ -164,11 +165,19 @@ impl Platform {
             .bind(limits::LOGIN_FAILURES)
             .bind(limits::LOCKOUT_LEAST.as_secs_f64())
             .bind(limits::LOCKOUT_MOST.as_secs_f64())
-            .fetch_one(&mut *transaction)
+            .fetch_optional(&mut *transaction)
             .await
             .map_err(failed)?;
+        let Some(failures) = failures else { return locked(&mut transaction, of, now).await };
         login(&mut transaction, of, Outcome::Failed, request_id, json!({ "failures": failures })).await?;
-        transaction.commit().await.map_err(failed)
+        transaction.commit().await.map_err(failed)?;
+        Ok(None)
+    }
+
+    /// Until when a user is locked out, if they are by now.
+    pub async fn login_locked(&self, of: &Candidate, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
+        let mut transaction = self.begin_as(&of.tenant).await?;
+        locked(&mut transaction, of, now).await
     }
 
     /// Begins a session of a user whose password fitted; the oldest of too many ends.
@@ -189,9 +198,7 @@ impl Platform {
             .map_err(failed)?;
         let Some(user) = user else { return Ok(Opened::Gone) };
         // Looked at once more: of many guesses at once, those beyond the number count as none, whether or not one of them is right.
-        let locked: Option<DateTime<Utc>> =
-            sqlx::query_scalar(LOCKED).bind(of.id).bind(now).fetch_optional(&mut *transaction).await.map_err(failed)?;
-        if let Some(until) = locked {
+        if let Some(until) = locked(&mut transaction, of, now).await? {
             return Ok(Opened::Locked(until));
         }
         sqlx::query(FORGIVE).bind(of.id).execute(&mut *transaction).await.map_err(failed)?;
@@ -240,6 +247,14 @@ impl Platform {
         let mut transaction = self.begin_as(tenant.as_str()).await?;
         sqlx::query_as(SELF).bind(tenant.as_str()).bind(id).fetch_optional(&mut *transaction).await.map_err(failed)
     }
+}
+
+async fn locked(
+    transaction: &mut Transaction<'_, Postgres>,
+    of: &Candidate,
+    now: DateTime<Utc>,
+) -> Result<Option<DateTime<Utc>>> {
+    sqlx::query_scalar(LOCKED).bind(of.id).bind(now).fetch_optional(&mut **transaction).await.map_err(failed)
 }
 
 async fn login(
