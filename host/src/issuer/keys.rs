@@ -11,6 +11,7 @@ use reqwest::{Client, Url, redirect};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio_util::task::TaskTracker;
 
 use crate::error::{Chain, Error, Result};
 use crate::limits;
@@ -89,7 +90,8 @@ pub(super) struct Keys {
     at: Option<Url>,
     pace: Pace,
     said: Mutex<Said>,
-    asking: tokio::sync::Mutex<()>,
+    asking: Arc<tokio::sync::Mutex<()>>,
+    tasks: TaskTracker,
 }
 
 #[derive(Deserialize)]
@@ -116,7 +118,15 @@ impl Keys {
         let pace = Pace { fresh: limits::ISSUER_KEYS_FRESH, kept: limits::ISSUER_KEYS_KEPT, every: limits::ISSUER_EVERY };
         Url::parse(issuer).map_err(unreadable)?;
         let at = at.map(Url::parse).transpose().map_err(unreadable)?;
-        Ok(Self { client, issuer: issuer.to_owned(), at, pace, said: Mutex::default(), asking: tokio::sync::Mutex::default() })
+        Ok(Self {
+            client,
+            issuer: issuer.to_owned(),
+            at,
+            pace,
+            said: Mutex::default(),
+            asking: Arc::default(),
+            tasks: TaskTracker::new(),
+        })
     }
 
     /// The same at another pace, for tests that cannot wait for hours.
@@ -127,7 +137,7 @@ impl Keys {
     }
 
     /// The keys of this id, or all of them where a token names none. An error is that the issuer is away and nobody can tell.
-    pub(super) async fn find(&self, id: Option<&str>) -> Result<Vec<Arc<Key>>> {
+    pub(super) async fn find(self: &Arc<Self>, id: Option<&str>) -> Result<Vec<Arc<Key>>> {
         let said = self.said.lock().clone();
         let found = said.of(id);
         if !found.is_empty() && said.is_within(self.pace.fresh) {
@@ -135,20 +145,30 @@ impl Keys {
         }
         let turn = if !found.is_empty() && said.is_within(self.pace.kept) {
             // What is known still counts: nobody waits for another's question.
-            self.asking.try_lock().ok()
+            Arc::clone(&self.asking).try_lock_owned().ok()
         } else {
-            Some(self.asking.lock().await)
+            Some(Arc::clone(&self.asking).lock_owned().await)
         };
-        if turn.is_some() && self.is_due(id) {
-            let answer = self.ask().await;
-            let mut said = self.said.lock();
-            said.asked = Some((Instant::now(), answer.is_err()));
-            match answer {
-                Ok(keys) => (said.keys, said.at) = (keys, Some(Instant::now())),
-                Err(error) => tracing::warn!(error = %Chain(&error), "the issuer of tokens does not show its keys"),
-            }
+        if let Some(turn) = turn.filter(|_| self.is_due(id)) {
+            // A task, so that the question is asked to its end and counts as asked, whether or not the bearer waits for the answer.
+            let keys = Arc::clone(self);
+            let asked = self.tasks.spawn(async move {
+                keys.refresh().await;
+                drop(turn);
+            });
+            asked.await.map_err(Error::internal)?;
         }
         self.found(id)
+    }
+
+    async fn refresh(&self) {
+        let answer = self.ask().await;
+        let mut said = self.said.lock();
+        said.asked = Some((Instant::now(), answer.is_err()));
+        match answer {
+            Ok(keys) => (said.keys, said.at) = (keys, Some(Instant::now())),
+            Err(error) => tracing::warn!(error = %Chain(&error), "the issuer of tokens does not show its keys"),
+        }
     }
 
     /// Whether the issuer is to be asked, now that nobody else does.

@@ -9,6 +9,7 @@ mod keys;
 mod tests;
 
 use std::fmt;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use jsonwebtoken::errors::ErrorKind;
@@ -62,7 +63,7 @@ pub struct Vouches {
 /// An issuer.
 pub struct Issuer {
     options: Options,
-    keys: Keys,
+    keys: Arc<Keys>,
 }
 
 impl fmt::Debug for Issuer {
@@ -75,7 +76,7 @@ impl Issuer {
     /// The issuer of these options; it is first asked when it is needed.
     pub fn connect(options: Options) -> Result<Self> {
         let keys = Keys::connect(&options.url, options.keys.as_deref())?;
-        Ok(Self { options, keys })
+        Ok(Self { options, keys: Arc::new(keys) })
     }
 
     /// Asks for the keys now, for `weir doctor`.

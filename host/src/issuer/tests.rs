@@ -26,7 +26,7 @@ fn issuer(server: &MockServer, fresh: Duration, kept: Duration) -> Issuer {
         keys: None,
     };
     let keys = Keys::connect(&options.url, None).expect("an address").at_pace(Pace { fresh, kept, every: EVERY });
-    Issuer { options, keys }
+    Issuer { options, keys: Arc::new(keys) }
 }
 
 const DAY: Duration = Duration::from_hours(24);
