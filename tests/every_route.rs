@@ -1,4 +1,5 @@
-//! Every operation of the OpenAPI document, tried by nobody, by a stranger, by somebody without rights and by another tenant.
+//! Every operation of the OpenAPI document, tried by nobody, by a stranger, with a revoked token and an expired session, by somebody without
+//! rights and by another tenant.
 //!
 //! A new route is in it by itself. The list of exceptions may only shrink.
 
@@ -10,6 +11,10 @@ use crate::support::client::Client;
 
 /// What is outside the policy, by the contract.
 const OPEN: [&str; 6] = ["/health", "/health/live", "/health/ready", "/api", "/api/openapi.json", "/metrics"];
+/// Open as well, and takes a password in place of a credential.
+const LOGIN: &str = "/api/auth/login";
+/// For everybody with a credential that counts, whatever the policy says of them; and what it answers a token.
+const ANYBODYS: [(&str, u16); 2] = [("/api/auth/whoami", 200), ("/api/auth/logout", 409)];
 
 /// One of the document's operations, with the first tenant's own things in its path.
 struct Operation {
@@ -47,10 +52,28 @@ async fn things(app: &App) -> Vec<(&'static str, String)> {
     ));
     let key = json!({ "name": "build", "publicKey": "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=" });
     let key = id(acme.post("/api/platform/signing-keys", &key).await.expect(201));
+    let user = id(acme.post("/api/platform/users", &json!({ "email": "ann@acme.example" })).await.expect(201));
+    let project = id(acme.post("/api/platform/projects", &json!({ "name": "secret" })).await.expect(201));
+    let member = json!({ "userId": user, "role": "viewer" });
+    acme.post(&format!("/api/platform/projects/{project}/members"), &member).await.expect(201);
+    let pipeline = json!({ "name": "flow", "projectId": project });
+    let pipeline = id(acme.post("/api/platform/pipelines", &pipeline).await.expect(201));
+    let connector = json!({ "name": "line", "protocol": "mqtt", "endpoint": "mqtt://broker.example" });
+    let connector = id(acme.post("/api/platform/connectors", &connector).await.expect(201));
+    let entry = acme.get("/api/platform/audit").await.expect(200)["data"][0]["id"].as_str().expect("an id").to_owned();
     vec![
+        ("/users/{id}", user.clone()),
+        ("/projects/{id}", project.clone()),
+        ("/pipelines/{id}", pipeline),
+        ("/connectors/{id}", connector),
+        ("/audit/{id}", entry),
+        ("{userId}", user),
+        ("{projectId}", project),
+        ("{email}", "ann@acme.example".to_owned()),
         ("/signing-keys/{id}", key),
         ("/tokens/{id}", token),
         ("/validators/{id}", validator),
+        ("{other}", schema.clone()),
         ("/schemas/{id}", schema),
         ("{number}", number),
         ("/schemas/name/{name}", "room".to_owned()),
@@ -121,6 +144,12 @@ impl Operation {
             (Some("application/json"), "/api/platform/kafka-topics/{name}/schema") => {
                 ("application/json", json!({ "schemaId": "01890000-0000-7000-8000-000000000000" }).to_string())
             }
+            (Some("application/json"), "/api/platform/schemas/{id}") => {
+                ("application/json", json!({ "compatibility": "full" }).to_string())
+            }
+            (Some("application/json"), "/api/platform/schemas/check") => {
+                ("application/json", json!({ "definition": {} }).to_string())
+            }
             (Some("application/json"), "/api/platform/schemas") => {
                 ("application/json", json!({ "name": "x", "type": "json-schema", "definition": {} }).to_string())
             }
@@ -149,6 +178,12 @@ impl Operation {
             (Some("application/json"), "/api/platform/signing-keys") => {
                 let key = json!({ "name": "theirs", "publicKey": "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=" });
                 ("application/json", key.to_string())
+            }
+            (Some("application/json"), LOGIN) => {
+                ("application/json", json!({ "email": "ann@acme.example", "password": "a guess at it" }).to_string())
+            }
+            (Some("application/json"), template) if body_of_resource(template).is_some() => {
+                ("application/json", body_of_resource(template).unwrap_or_default().to_string())
             }
             (Some("application/json"), "/api/explain") => {
                 let request = json!({ "action": "read", "object": "/timescale/sensors/room-4" });
@@ -181,20 +216,73 @@ impl Operation {
 
 #[tokio::test]
 async fn no_route_but_the_open_ones_answers_without_a_token_or_a_rule() {
-    let app = App::start().await;
+    let platform = std::fs::read_to_string("policies/platform.csv").expect("a file of the repository");
+    let links = ["token:yesterday", "user:root@default.example"]
+        .map(|subject| format!("g, default/{subject}, platform-administrator, *\n"));
+    let app = App::builder().policy("platform.csv", &format!("{platform}\n{}", links.concat())).start().await;
     let stranger = Client::new(&app.base, Some("weir_unknown"));
+    let yesterday = of_yesterday(&app).await;
     for operation in operations(&app).await {
         let Operation { method, template, .. } = &operation;
         if operation.is_open() {
             assert_eq!(operation.tried_by(&app.nobody()).await.0, 200, "{method} {template}");
             continue;
         }
+        if template == LOGIN {
+            assert_eq!(operation.tried_by(&app.nobody()).await.0, 401, "a guess is none");
+            continue;
+        }
         assert_eq!(operation.tried_by(&app.nobody()).await.0, 401, "{method} {template} as nobody");
+        for (who, client) in &yesterday {
+            assert_eq!(operation.tried_by(client).await.0, 401, "{method} {template} {who}");
+        }
         assert_eq!(operation.tried_by(&stranger).await.0, 401, "{method} {template} with an unknown token");
         let (status, body) = operation.tried_by(&app.client("acme", "nobody")).await;
-        assert_eq!(status, 403, "{method} {template} without a rule: {body}");
+        let expected = ANYBODYS.iter().find(|(path, _)| path == template).map_or(403, |(_, status)| *status);
+        assert_eq!(status, expected, "{method} {template} without a rule: {body}");
     }
     app.stop();
+}
+
+/// The bodies of users, projects, pipelines and connectors, new and changed.
+fn body_of_resource(template: &str) -> Option<Value> {
+    let none = "01890000-0000-7000-8000-000000000000";
+    let rest = template.strip_prefix("/api/platform/")?;
+    let (collection, rest) = rest.split_once('/').unwrap_or((rest, ""));
+    let new = match collection {
+        "users" => json!({ "email": "eve@globex.example" }),
+        "projects" => json!({ "name": "theirs" }),
+        "pipelines" => json!({ "name": "theirs", "projectId": none }),
+        "connectors" => json!({ "name": "theirs", "protocol": "mqtt", "endpoint": "mqtt://elsewhere.example" }),
+        _ => return None,
+    };
+    match rest {
+        "" => Some(new),
+        "bulk" => Some(json!({ "items": [new] })),
+        "{id}" => Some(json!({ "name": "taken over" })),
+        "{id}/members" => Some(json!({ "userId": none, "role": "owner" })),
+        "{id}/members/{userId}" => Some(json!({ "role": "owner" })),
+        "{id}/config" => Some(json!({ "config": {} })),
+        "{id}/endpoint" => Some(json!({ "endpoint": "mqtt://elsewhere.example" })),
+        "{id}/schema" => Some(json!({ "schemaId": null })),
+        _ => None,
+    }
+}
+
+/// Callers whose credential counted once: a token that was revoked, and a session that has ended. Both of an administrator.
+async fn of_yesterday(app: &App) -> [(&'static str, Client); 2] {
+    let administrator = app.administrator();
+    let made = administrator.post("/api/platform/tokens", &json!({ "name": "yesterday" })).await.expect(201);
+    let revoked = Client::new(&app.base, made["data"]["secret"].as_str());
+    administrator.delete(&format!("/api/platform/tokens/{}", made["data"]["id"].as_str().expect("an id"))).await.expect(204);
+    let login = json!({ "email": "root@default.example", "password": "correct horse battery" });
+    administrator.post("/api/platform/users", &login).await.expect(201);
+    let session = app.nobody().post(LOGIN, &login).await.expect(200);
+    let expired = Client::new(&app.base, session["data"]["token"].as_str());
+    expired.get("/api/auth/whoami").await.expect(200);
+    let sql = "update sessions set expires_at = now() - interval '1 s'";
+    sqlx::query(sql).execute(&app.databases.platform().await).await.expect("time passes");
+    [("with a revoked token", revoked), ("with an expired session", expired)]
 }
 
 /// The whole of what a tenant has, to be compared.
@@ -210,6 +298,10 @@ async fn picture(app: &App) -> Vec<Value> {
         "/api/platform/validators/chain/documents/schemas",
         "/api/platform/validators/chain/objects/reports",
         "/api/platform/signing-keys",
+        "/api/platform/users",
+        "/api/platform/projects",
+        "/api/platform/pipelines",
+        "/api/platform/connectors",
         "/api/platform/quarantine",
         "/api/timescale/sensor-readings",
         "/api/timescale/ledger",
@@ -235,7 +327,7 @@ async fn another_tenant_neither_sees_nor_changes_anything_on_any_route() {
         assert!(status < 500, "{method} {template}: {status} {body}");
         // What names something of the other tenant is not there, or not allowed; what names nothing shows and makes one's own.
         let names_something = template.contains('{') && !template.contains("{sensorId}/range");
-        let own = ["/readings", "exists", "{resource}"].iter().any(|part| template.contains(part));
+        let own = ["/readings", "exists", "{resource}", "/pipelines/project/"].iter().any(|part| template.contains(part));
         if names_something && !own {
             assert!(matches!(status, 403 | 404), "{method} {template}: {status} {body}");
         }

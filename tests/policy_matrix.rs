@@ -90,7 +90,7 @@ fn the_picture_is_the_one_that_was_reviewed() {
                 subject: Subject::named(subject),
                 tenant: parse(acting_in),
                 home: parse(home),
-                token: None,
+                bearer: None,
                 request_id: "matrix".into(),
             };
             let mut nothing = true;

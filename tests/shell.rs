@@ -4,9 +4,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::{Command, Output};
 
+use serde_json::json;
+use wiremock::matchers::any;
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
 use crate::support::app::App;
 use crate::support::client::Client;
 use crate::support::database::Databases;
+use crate::support::issued::Signer;
 use crate::support::services;
 
 fn weir(arguments: &[&str], variables: &BTreeMap<&str, String>) -> Output {
@@ -40,6 +45,41 @@ async fn a_token_from_the_shell_works() {
     let nowhere = weir(&["token", "create", "--name", "x", "--tenant", "nowhere"], &variables);
     assert!(!nowhere.status.success() && said(&nowhere).contains("nowhere"), "{}", said(&nowhere));
     app.stop();
+}
+
+#[tokio::test]
+async fn a_token_from_the_shell_may_act_for_a_user_and_within_scopes() {
+    let app = App::start().await;
+    let variables = variables(&app.databases);
+    app.acme().post("/api/platform/users", &json!({ "email": "ann@acme.example" })).await.expect(201);
+    let create = ["token", "create", "--tenant", "acme", "--name", "anns", "--user", "ann@acme.example"];
+    let scope = ["--scope", "read:/timescale/**", "--scope", "write:/storage/files/reports/**"];
+    let made = weir(&[&create[..], &scope, &["--expires-at", "2999-01-01T00:00:00Z"]].concat(), &variables);
+    assert!(made.status.success(), "{}", said(&made));
+    let secret = String::from_utf8(made.stdout).expect("text");
+    let me = Client::new(&app.base, Some(secret.trim())).get("/api/auth/whoami").await.expect(200);
+    assert_eq!((&me["data"]["subject"], &me["data"]["scopes"]), (&json!("user:ann@acme.example"), &json!([scope[1], scope[3]])));
+    assert_eq!(me["data"]["expiresAt"], "2999-01-01T00:00:00.000000Z");
+    let nobody = weir(&["token", "create", "--tenant", "acme", "--name", "x", "--user", "bob@acme.example"], &variables);
+    assert!(!nobody.status.success() && said(&nobody).contains("bob@acme.example"), "{}", said(&nobody));
+    let unreadable = weir(&["token", "create", "--name", "x", "--scope", "everything"], &variables);
+    assert!(!unreadable.status.success() && said(&unreadable).contains("scopes"), "{}", said(&unreadable));
+    app.stop();
+}
+
+#[tokio::test]
+async fn doctor_asks_the_issuer_of_tokens() {
+    let (databases, issuer) = (Databases::create().await, MockServer::start().await);
+    let mut variables = variables(&databases);
+    variables.insert("WEIR_OIDC_ISSUER", issuer.uri());
+    variables.insert("WEIR_OIDC_AUDIENCE", "weir".to_owned());
+    variables.insert("WEIR_OIDC_JWKS_URL", format!("{}/keys", issuer.uri()));
+    let ill = weir(&["doctor"], &variables);
+    assert!(said(&ill).contains("wrong  issuer of tokens"), "{}", said(&ill));
+    let keys = json!({ "keys": [Signer::ec("a").jwk()] });
+    Mock::given(any()).respond_with(ResponseTemplate::new(200).set_body_json(keys)).mount(&issuer).await;
+    let healthy = weir(&["doctor"], &variables);
+    assert!(said(&healthy).contains("ok     issuer of tokens"), "{}", said(&healthy));
 }
 
 #[tokio::test]

@@ -50,6 +50,8 @@ async fn a_query_that_forgets_the_tenant_sees_nothing() {
         "pipelines",
         "connectors",
         "idempotency",
+        "sessions",
+        "login_failures",
     ] {
         let sql = format!("select count(*) from {table}");
         let seen: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&mut connection).await.expect("a count");

@@ -73,6 +73,17 @@ pub async fn forget_answers(gate: Arc<Gate>, stop: CancellationToken) {
     }
 }
 
+/// Takes away sessions that have ended.
+pub async fn forget_sessions(gate: Arc<Gate>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        match gate.platform.sessions_forget(gate.clock.now()).await {
+            Ok(sessions) => tracing::debug!(sessions, "{sessions} sessions had ended, and are gone"),
+            Err(error) => tracing::debug!(error = %Chain(&error), "sessions that ended could not be taken away"),
+        }
+        rest(&stop, limits::FORGET_EVERY).await;
+    }
+}
+
 async fn rest(stop: &CancellationToken, time: Duration) {
     tokio::select! {
         () = stop.cancelled() => {}

@@ -8,8 +8,8 @@
 //! | 5 start | [`serve`], [`dev`], [`commands`] | the one place where everything is named together |
 //! | 4 entrances | [`http`], [`writer`], [`jobs`] | turn one protocol, or a timer, into a call on a gate |
 //! | 3 gates | [`gate`] | the straight lines: the only place where deciders meet stores |
-//! | 2 stores | [`platform`], [`timescale`], [`objects`], [`kafka`], [`registry`] | a backend each; public methods take a `Permit` first |
-//! | 1 deciders | [`policy`], [`schema`], [`guest`], [`budget`], [`secrets`] | values in, verdicts out; no SQL, HTTP, Kafka or object store |
+//! | 2 stores | [`platform`], [`timescale`], [`objects`], [`kafka`], [`registry`], [`issuer`] | a backend each; public methods take a `Permit` first |
+//! | 1 deciders | [`policy`], [`schema`], [`guest`], [`budget`], [`rates`], [`secrets`] | values in, verdicts out; no SQL, HTTP, Kafka or object store |
 //! | 0 nouns | [`batch`], [`cases`], [`model`], [`error`], [`rules`], [`ledger`], [`limits`], [`paging`], [`settings`], [`times`], [`turns`], [`vitals`] | no I/O, no async, no framework |
 
 pub mod batch;
@@ -28,9 +28,11 @@ pub mod vitals;
 pub mod budget;
 pub mod guest;
 pub mod policy;
+pub mod rates;
 pub mod schema;
 pub mod secrets;
 
+pub mod issuer;
 pub mod kafka;
 pub mod objects;
 pub mod platform;

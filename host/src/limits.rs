@@ -407,3 +407,48 @@ pub const DECISIONS_CACHED: usize = 10_000;
 
 /// The least length of a bootstrap token, in characters; Weir's own tokens have 256 random bits.
 pub const BOOTSTRAP_TOKEN_CHARACTERS: usize = 16;
+/// Hours that a session lasts: a working day and what is left over.
+pub const SESSION_HOURS: f64 = 12.0;
+/// Sessions of one user; the oldest goes when there is one more. A person has a few devices, a script that logs in anew has them all.
+pub const SESSIONS_OF_USER: i64 = 20;
+/// Users of one email, each of another tenant, whose passwords a login without `tenant` is held against: each costs tens of milliseconds.
+pub const LOGIN_CANDIDATES: i64 = 5;
+/// Failed logins in a row after which a user is locked out.
+pub const LOGIN_FAILURES: i32 = 5;
+/// How long a failed login counts; longer than the longest lockout, so that each one after it is no shorter.
+pub const LOGIN_FAILURES_KEPT: Duration = Duration::from_hours(1);
+/// How long the first lockout takes; each failure after it takes twice as long as the one before.
+pub const LOCKOUT_LEAST: Duration = Duration::from_secs(30);
+/// How long a lockout takes at the most: whoever is kept out by somebody else's guesses gets in again the same hour.
+pub const LOCKOUT_MOST: Duration = Duration::from_mins(15);
+/// Logins a minute from one address for one email, whether or not there is such a user: a person mistypes, a guesser does not stop.
+pub const LOGINS_A_MINUTE: u32 = 20;
+/// The time that a login which is refused takes at the least, so that nobody can tell by it whose email there is.
+pub const LOGIN_REFUSAL_TIME: Duration = Duration::from_millis(400);
+/// Places in which such logins are counted, 8 bytes each and some; two that share one by chance share its number.
+pub const LOGIN_PLACES: u64 = 1 << 16;
+/// A password as it is sent, in bytes: the longest of four-byte characters. A longer one is no user's.
+pub const PASSWORD_BYTES: usize = 1 << 10;
+/// Scopes of one token.
+pub const TOKEN_SCOPES: usize = 64;
+/// One scope, in bytes.
+pub const SCOPE_BYTES: usize = 512;
+/// Credentials and tenants whose requests are counted, about 50 bytes each. Beyond it those that made none lately are forgotten, and if
+/// that is not enough all of them: for a second each may make its number once more.
+pub const RATES_KEPT: usize = 100_000;
+/// How long one call to the issuer of tokens may take; a request waits for it where a key is not known yet.
+pub const ISSUER_TIME: Duration = Duration::from_secs(5);
+/// An answer of the issuer, in bytes: large providers have ten keys of 2 kB.
+pub const ISSUER_BYTES: usize = 256 << 10;
+/// Keys of the issuer that are looked at; the rest of its list is left out.
+pub const ISSUER_KEYS: usize = 64;
+/// How long the issuer's keys are taken as they are before they are asked for anew.
+pub const ISSUER_KEYS_FRESH: Duration = Duration::from_mins(10);
+/// How long they go on to count while the issuer does not answer. After that nobody can tell whether a key was withdrawn.
+pub const ISSUER_KEYS_KEPT: Duration = Duration::from_hours(4);
+/// How long is waited between two requests to the issuer: keys that nobody has must not become requests.
+pub const ISSUER_EVERY: Duration = Duration::from_secs(10);
+/// How far the issuer's clock may be from Weir's.
+pub const ISSUER_LEEWAY: Duration = Duration::from_secs(30);
+/// A token of the issuer, in bytes; headers of requests end at 8 or 16 kB almost everywhere.
+pub const ISSUED_TOKEN_BYTES: usize = 16 << 10;

@@ -3,13 +3,15 @@
 //! Values only: nothing here does I/O or knows a framework. A name that parsed is a name that is allowed;
 //! the rules stand beside each type and nowhere else.
 
+mod bearer;
+
 use std::fmt;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use uuid::Uuid;
 
+pub use self::bearer::{Bearer, Credential, Scope};
 use crate::error::Error;
 use crate::limits;
 
@@ -99,8 +101,8 @@ pub struct Caller {
     pub tenant: Tenant,
     /// The tenant that its credential belongs to; another than `tenant` only for administrators who sent `X-Tenant`.
     pub home: Tenant,
-    /// The API token that it showed, if it did.
-    pub token: Option<Uuid>,
+    /// What it showed to be who it is; nothing, for a part of Weir itself.
+    pub bearer: Option<Arc<Bearer>>,
     /// The request that it made, or the batch's id for the writer.
     pub request_id: Arc<str>,
 }
@@ -112,7 +114,7 @@ impl Caller {
             subject: Subject::service(name),
             tenant: tenant.clone(),
             home: tenant.clone(),
-            token: None,
+            bearer: None,
             request_id: request_id.into(),
         }
     }

@@ -415,7 +415,7 @@ mod tests {
             subject: Subject::token("bootstrap"),
             tenant: tenant.clone(),
             home: tenant,
-            token: None,
+            bearer: None,
             request_id: "r1".into(),
         };
         policy.authorise(&caller, Action::Write, &Resource::file("reports", "a")).expect("allowed")

@@ -15,6 +15,7 @@ use crate::commands::Failure;
 use crate::error::{Chain, Error, Result};
 use crate::gate::Gate;
 use crate::guest::Engine;
+use crate::issuer::Issuer;
 use crate::kafka::{self, Producer};
 use crate::model::SystemClock;
 use crate::objects::ObjectStore;
@@ -27,7 +28,7 @@ use crate::settings::{DirectCompress, Place, Settings};
 use crate::timescale::Timescale;
 use crate::vitals::{Standing, Vitals};
 use crate::writer::Writer;
-use crate::{http, jobs, limits, objects, platform, policy, registry, timescale, writer};
+use crate::{http, issuer, jobs, limits, objects, platform, policy, registry, timescale, writer};
 
 /// The platform database of these settings; it connects when it is first used.
 pub fn platform(settings: &Settings) -> Result<Platform> {
@@ -73,6 +74,14 @@ pub fn registry(settings: &Settings) -> Result<Option<Arc<Registry>>> {
     let Some(url) = settings.registry.url.clone() else { return Ok(None) };
     let (username, password) = (settings.registry.username.clone(), settings.registry.password.clone());
     Registry::connect(registry::Options { url, username, password }).map(|registry| Some(Arc::new(registry)))
+}
+
+/// The issuer of tokens of these settings, if they name one; its keys are asked for when the first token of its comes.
+pub fn issuer(settings: &Settings) -> Result<Option<Arc<Issuer>>> {
+    let oidc = settings.oidc.clone();
+    let (Some(url), Some(audience)) = (oidc.issuer, oidc.audience) else { return Ok(None) };
+    let (tenant_claim, subject_claim, keys) = (oidc.tenant_claim, oidc.subject_claim, oidc.jwks_url);
+    Issuer::connect(issuer::Options { url, audience, tenant_claim, subject_claim, keys }).map(|issuer| Some(Arc::new(issuer)))
 }
 
 /// What encrypts secrets, where there is a key for it.
@@ -145,7 +154,10 @@ pub async fn gate(settings: &Settings) -> Result<Gate, Failure> {
         lookups: crate::turns::Turns::new(limits::LOOKUPS_AT_ONCE),
         uploads: crate::turns::Turns::new(limits::MODULE_UPLOADS_AT_ONCE),
         sealer: sealer(settings)?,
-        passwords: tokio::sync::Semaphore::new(limits::PASSWORDS_AT_ONCE),
+        issuer: issuer(settings)?,
+        rates: crate::rates::Rates::new(settings.http.requests_per_second),
+        session: settings.auth.session(),
+        passwords: Arc::new(tokio::sync::Semaphore::new(limits::PASSWORDS_AT_ONCE)),
         schemas: Arc::new(Schemas::default()),
         vitals,
         clock: Arc::new(SystemClock),
@@ -197,6 +209,7 @@ pub async fn run_until(
         tracker.spawn(Arc::clone(&gate.platform).run(stop.clone()));
         tracker.spawn(jobs::record_modules(Arc::clone(&gate), stop.clone()));
         tracker.spawn(jobs::forget_answers(Arc::clone(&gate), stop.clone()));
+        tracker.spawn(jobs::forget_sessions(Arc::clone(&gate), stop.clone()));
         if let Some(days) = settings.audit.keep_days {
             tracker.spawn(jobs::forget_audit(Arc::clone(&gate), TimeDelta::days(days.into()), stop.clone()));
         }

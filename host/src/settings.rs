@@ -4,18 +4,21 @@
 //! are. A wrong setting is an error of one line that names it, and so is a `WEIR_…` variable that nobody knows, since it is most
 //! likely a known one mistyped.
 
+mod identity;
 mod kafka;
 mod registry;
 mod storage;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use config::{Config, File, FileFormat};
 use serde::Deserialize;
 
+pub use self::identity::{Auth, Oidc};
 pub use self::kafka::{EndpointCheck, SaslMechanism, SecurityProtocol};
 pub use self::registry::Registry;
 pub use self::storage::{Place, Storage};
@@ -55,6 +58,13 @@ settings! {
     "http.host" "HOST" Some("0.0.0.0"), "The address that HTTP listens on.";
     "http.port" "PORT" Some("3010"), "The port that HTTP listens on; 0 takes a free one.";
     "http.connections" "WEIR_HTTP_CONNECTIONS" Some("4096"), "Connections at once; others wait until one ends.";
+    "http.requests_per_second" "WEIR_REQUESTS_PER_SECOND" None, "Requests that one credential may make in a second, on each replica; more are a 429. Without it there is no bound. A tenant's own is among its quotas.";
+    "auth.session_hours" "WEIR_SESSION_HOURS" Some("12"), "Hours that a session from a login lasts; parts of one as a fraction.";
+    "oidc.issuer" "WEIR_OIDC_ISSUER" None, "The OpenID Connect issuer whose tokens (JWT) count, as its URL stands in `iss`. Without it, none do.";
+    "oidc.audience" "WEIR_OIDC_AUDIENCE" None, "What has to be in `aud` of such tokens; needed with an issuer.";
+    "oidc.tenant_claim" "WEIR_OIDC_TENANT_CLAIM" Some("tenant"), "The claim that names the tenant of the bearer.";
+    "oidc.subject_claim" "WEIR_OIDC_SUBJECT_CLAIM" Some("email"), "The claim that names the bearer; policies speak of them as `user:<claim>`.";
+    "oidc.jwks_url" "WEIR_OIDC_JWKS_URL" None, "Where the issuer's keys are. Without it, its discovery document says so.";
     "platform.url" "DATABASE_URL_PLATFORM" None, "The platform database, `postgres://user:password@host:port/name`.";
     "platform.connections" "WEIR_PLATFORM_CONNECTIONS" Some("8"), "Connections to the platform database.";
     "timescale.url" "DATABASE_URL_TIMESCALE" None, "The database of readings, `postgres://…`; with TimescaleDB or without.";
@@ -180,6 +190,8 @@ pub struct Http {
     pub port: u16,
     /// Connections at once.
     pub connections: usize,
+    /// Requests of one credential in a second.
+    pub requests_per_second: Option<NonZeroU32>,
 }
 
 /// The platform database.
@@ -327,6 +339,11 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// HTTP.
     pub http: Http,
+    /// Logins.
+    pub auth: Auth,
+    /// An issuer of tokens.
+    #[serde(default)]
+    pub oidc: Oidc,
     /// The platform database.
     pub platform: Database,
     /// The database of readings.
@@ -446,6 +463,8 @@ impl Settings {
         }
         self.kafka.check_security()?;
         self.registry.check()?;
+        self.auth.check()?;
+        self.oidc.check()?;
         self.storage.place().map(drop)
     }
 }
@@ -498,6 +517,8 @@ mod tests {
         assert_eq!(settings.http.port, 3010);
         assert_eq!(settings.role, Role::All);
         assert_eq!(settings.http.connections, limits::CONNECTIONS);
+        assert_eq!(settings.http.requests_per_second, None);
+        assert_eq!(settings.auth.session(), Duration::from_secs_f64(limits::SESSION_HOURS * 3_600.0));
         assert_eq!(settings.platform.connections, limits::PLATFORM_CONNECTIONS);
         assert_eq!(settings.timescale.connections, limits::TIMESCALE_CONNECTIONS);
         assert_eq!(settings.guest.instances, limits::GUEST_INSTANCES);
@@ -535,6 +556,12 @@ mod tests {
             ("WEIR_REGISTRY_URL", "registry:8081"),
             ("WEIR_REGISTRY_URL", "http://me:hunter22@registry:8081"),
             ("WEIR_REGISTRY_USERNAME", "me"),
+            ("WEIR_SESSION_HOURS", "0"),
+            ("WEIR_SESSION_HOURS", "NaN"),
+            ("WEIR_REQUESTS_PER_SECOND", "0"),
+            ("WEIR_OIDC_ISSUER", "https://login.example.com"),
+            ("WEIR_OIDC_AUDIENCE", "weir"),
+            ("WEIR_OIDC_JWKS_URL", "https://login.example.com/keys"),
             ("WEIR_REGISTRY_PASSWORD", "hunter22"),
         ] {
             let mistake = mistake(&[(name, value)]);

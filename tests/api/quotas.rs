@@ -101,7 +101,7 @@ async fn a_quota_is_a_field_of_the_tenant() {
     let administrator = app.administrator();
     let made = json!({ "slug": "initech", "quotas": { "readingsPerSecond": 7 } });
     let made = administrator.post("/api/platform/tenants", &made).await.expect(201);
-    let unbounded = json!({ "readingsPerSecond": 7, "guestTimeMs": null, "guestMemoryBytes": null, "guestCpuMsPerSecond": null });
+    let unbounded = json!({ "readingsPerSecond": 7, "requestsPerSecond": null, "guestTimeMs": null, "guestMemoryBytes": null, "guestCpuMsPerSecond": null });
     assert_eq!(made["data"]["quotas"], unbounded);
     let path = "/api/platform/tenants/initech";
     administrator.put(path, &json!({ "name": "Initech" })).await.expect(200);

@@ -6,5 +6,6 @@ pub mod client;
 pub mod database;
 pub mod front;
 pub mod guests;
+pub mod issued;
 pub mod proxy;
 pub mod services;

@@ -15,13 +15,17 @@ enum Finding {
 
 pub(super) async fn run(settings: &Settings) -> Result<ExitCode, Failure> {
     let mut wrong = 0;
-    for (part, finding) in [
+    let mut found = vec![
         ("policies", policies(settings)),
         ("platform database", platform(settings).await),
         ("readings database", timescale(settings).await),
         ("object store", objects(settings).await),
         ("kafka", kafka(settings).await),
-    ] {
+    ];
+    if let Some(finding) = issuer(settings).await {
+        found.push(("issuer of tokens", finding));
+    }
+    for (part, finding) in found {
         match finding {
             Finding::Fine(what) => print_line(&format!("ok     {part}: {what}"))?,
             Finding::Wrong { what, advice } => {
@@ -74,6 +78,21 @@ async fn objects(settings: &Settings) -> Finding {
             advice: "Check WEIR_STORAGE_URL or the MINIO_… settings, that the bucket exists, and that the keys may read and write it.",
         },
     }
+}
+
+/// Nothing, where none is configured.
+async fn issuer(settings: &Settings) -> Option<Finding> {
+    let found = match serve::issuer(settings) {
+        Ok(issuer) => issuer?.examine().await,
+        Err(error) => Err(error),
+    };
+    Some(match found {
+        Ok(facts) => Finding::Fine(facts),
+        Err(error) => Finding::Wrong {
+            what: Chain(&error).to_string(),
+            advice: "Check WEIR_OIDC_ISSUER, which is the issuer's URL as its tokens have it, and that it can be reached from here.",
+        },
+    })
 }
 
 async fn kafka(settings: &Settings) -> Finding {

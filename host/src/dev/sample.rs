@@ -13,7 +13,7 @@ use super::keep_secret;
 use crate::commands::Failure;
 use crate::error::Kind;
 use crate::gate::Gate;
-use crate::gate::accounts::TenantChange;
+use crate::gate::accounts::{NewToken, TenantChange};
 use crate::gate::catalogue::TopicChange;
 use crate::gate::chains::ChainOf;
 use crate::gate::validators::NewValidator;
@@ -32,7 +32,7 @@ pub(super) async fn load(gate: &Gate, data: &Path, guests: Option<&Path>) -> Res
     // The caller of the bootstrap token: it may do everything, by the policy files that `weir dev` starts with.
     let home = Tenant::parse("default")?;
     let administrator =
-        Caller { subject: Subject::token("bootstrap"), tenant: home.clone(), home, token: None, request_id: "weir-dev".into() };
+        Caller { subject: Subject::token("bootstrap"), tenant: home.clone(), home, bearer: None, request_id: "weir-dev".into() };
     let sample = TenantChange { name: Some("Sample tenant".to_owned()), ..TenantChange::default() };
     match gate.tenant_create(&administrator, TENANT, &sample).await {
         Err(error) if error.kind() != Kind::Conflict => return Err(error.into()),
@@ -79,7 +79,7 @@ async fn token(gate: &Gate, caller: &Caller, data: &Path) -> Result<String, Fail
     for old in taken.items.iter().filter(|token| token.name == TENANT).map(|token| token.id).collect::<Vec<Uuid>>() {
         gate.token_revoke(caller, old).await?;
     }
-    let created = gate.token_create(caller, TENANT, None).await?;
+    let created = gate.token_create(caller, NewToken { name: TENANT.to_owned(), ..NewToken::default() }).await?;
     keep_secret(&kept, &created.secret)?;
     Ok(created.secret)
 }

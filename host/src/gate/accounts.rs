@@ -1,18 +1,19 @@
 //! Tenants and API tokens.
 
-use std::sync::Arc;
-
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Gate;
 use super::documents::{Sent, TOKENS};
-use crate::error::{Error, Result};
+use super::resources::{Resource as _, User};
+use crate::error::{Error, Kind, Result};
+use crate::limits;
 use crate::model::{Action, Caller, Operation, Resource, Subject, Tenant, check_name};
 use crate::paging::{Listed, PageOf};
+use crate::platform::accounts::TokenFields;
 pub use crate::platform::accounts::{TenantChange, TenantRow, TokenRow, new_secret};
-use crate::policy::Permit;
+use crate::policy::{Permit, scope};
 
 /// A token and its secret, which nobody can see again.
 #[derive(Debug)]
@@ -24,11 +25,19 @@ pub struct CreatedToken {
 }
 
 /// A new token, as a document. That one is revoked passes no chain: nothing may keep a leaked secret alive.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct NewToken {
-    name: String,
-    expires_at: Option<DateTime<Utc>>,
+pub struct NewToken {
+    /// Its name, unique among the tenant's.
+    pub name: String,
+    /// The user whom it acts for; itself alone, where there is none.
+    #[serde(default)]
+    pub user_id: Option<Uuid>,
+    /// What it is limited to, `<action>:<object pattern>` each; nothing, where only the policy limits it.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    /// When it ends.
+    pub expires_at: Option<DateTime<Utc>>,
 }
 
 impl Gate {
@@ -59,13 +68,11 @@ impl Gate {
     }
 
     /// Makes an API token; its secret is in the answer and nowhere else.
-    pub async fn token_create(&self, caller: &Caller, name: &str, expires_at: Option<DateTime<Utc>>) -> Result<CreatedToken> {
+    pub async fn token_create(&self, caller: &Caller, new: NewToken) -> Result<CreatedToken> {
         let permit = self.authorise(caller, Action::Write, &Resource::platform(TOKENS)).await?;
         let sent = Sent { kind: TOKENS, operation: Operation::Create, id: None };
-        let new = NewToken { name: name.to_owned(), expires_at };
-        let NewToken { name, expires_at } = self.document(&permit, sent, new).await?;
-        let name = name.as_str();
-        check_name("A token's `name`", name)?;
+        let NewToken { name, user_id, scopes, expires_at } = self.document(&permit, sent, new).await?;
+        check_name("A token's `name`", &name)?;
         if name.contains([',', ' ', '/', ':', '#', '"']) {
             return Err(Error::malformed("A token's `name` stands in policy files, so it has no blank and none of , / : # \".")
                 .at("/name", "not allowed in a policy file"));
@@ -73,25 +80,37 @@ impl Gate {
         if expires_at.is_some_and(|end| end <= self.clock.now()) {
             return Err(Error::malformed("`expiresAt` lies in the past.").at("/expiresAt", "must lie ahead"));
         }
-        self.check_reach(&permit, name).await?;
+        check_scopes(caller, &scopes)?;
+        let subject = match user_id {
+            Some(user) => self.token_user(caller, &permit, user).await?,
+            None => Subject::token(&name),
+        };
+        self.check_reach(caller, &subject).await?;
         let secret = new_secret();
-        let token = self.platform.token_create(&permit, name, &secret, expires_at).await?;
+        let fields = TokenFields { name: &name, user_id, scopes: &scopes, expires_at };
+        let token = self.platform.token_create(&permit, fields, &secret).await?;
         Ok(CreatedToken { token, secret })
     }
 
-    /// The policy knows tokens by name, so whoever makes one could make itself one that reaches further. What reaches all tenants is
-    /// made by those who do.
-    async fn check_reach(&self, permit: &Permit, name: &str) -> Result<()> {
+    /// The user whom a token is to act for: the caller, or one whom the caller administers.
+    async fn token_user(&self, caller: &Caller, permit: &Permit, user: Uuid) -> Result<Subject> {
+        let own = caller.home == caller.tenant && caller.bearer.as_ref().is_some_and(|bearer| bearer.user == Some(user));
+        if !own {
+            self.authorise(caller, Action::Admin, &Resource::platform_one(User::COLLECTION, &user.to_string())).await?;
+        }
+        let found: Option<User> = self.platform.resource_get(permit, &user.to_string()).await?;
+        let found = found.ok_or_else(|| Error::malformed(format!("There is no user `{user}`.")).at("/userId", "no such user"))?;
+        Ok(Subject::user(&found.email))
+    }
+
+    /// The policy knows tokens and users by name, so whoever makes one could make itself one that reaches further. What reaches all tenants
+    /// is made by those who do.
+    pub(super) async fn check_reach(&self, caller: &Caller, subject: &Subject) -> Result<()> {
         let tenants = Resource::platform("tenants");
-        let bearer = |subject: Subject, home: &Tenant| Caller {
-            subject,
-            tenant: home.clone(),
-            home: home.clone(),
-            token: None,
-            request_id: Arc::clone(permit.request_id()),
-        };
-        if self.policy.authorise(&bearer(Subject::token(name), permit.tenant()), Action::Admin, &tenants).is_ok() {
-            self.authorise(&bearer(permit.subject().clone(), permit.home()), Action::Admin, &tenants).await?;
+        let made = Caller { subject: subject.clone(), home: caller.tenant.clone(), bearer: None, ..caller.clone() };
+        if self.policy.authorise(&made, Action::Admin, &tenants).is_ok() {
+            let maker = Caller { tenant: caller.home.clone(), ..caller.clone() };
+            self.authorise(&maker, Action::Admin, &tenants).await?;
         }
         Ok(())
     }
@@ -115,6 +134,33 @@ impl Gate {
     }
 }
 
+/// Scopes that can be read, and of a caller that has some itself, none beyond them.
+fn check_scopes(caller: &Caller, scopes: &[String]) -> Result<()> {
+    if scopes.len() > limits::TOKEN_SCOPES {
+        let sentence = format!("A token has at most {} `scopes`.", limits::TOKEN_SCOPES);
+        return Err(Error::malformed(sentence).at("/scopes", "too many"));
+    }
+    let own = caller.bearer.as_ref().map(|bearer| &bearer.scopes[..]).unwrap_or_default();
+    for (index, text) in scopes.iter().enumerate() {
+        let place = format!("/scopes/{index}");
+        let scope = scope::parse(text).map_err(|wrong| {
+            Error::malformed("`scopes` are of the form `<action or *>:<object pattern>`, such as `read:/timescale/**`.")
+                .at(&place, wrong)
+        })?;
+        if !own.is_empty() && !own.iter().any(|own| scope::covers(own, &scope)) {
+            let sentence = format!(
+                "Your token is limited by scopes, and none of them covers `{scope}`: it cannot hand on more than it has."
+            );
+            return Err(Error::new(Kind::Forbidden, sentence).at(&place, "more than the caller has"));
+        }
+    }
+    if !own.is_empty() && scopes.is_empty() {
+        let sentence = "Your token is limited by scopes, so the new one has to be, too: give it `scopes` within them.";
+        return Err(Error::new(Kind::Forbidden, sentence).at("/scopes", "more than the caller has"));
+    }
+    Ok(())
+}
+
 fn check_tenant(change: &TenantChange) -> Result<()> {
     if let Some(name) = &change.name {
         check_name("A tenant's `name`", name)?;
@@ -125,6 +171,10 @@ fn check_tenant(change: &TenantChange) -> Result<()> {
     if change.readings_per_second.flatten().is_some_and(|quota| quota < 1) {
         let sentence = "`readingsPerSecond` is at least 1; null takes the bound away, and `status` suspends a tenant.";
         return Err(Error::malformed(sentence).at("/quotas/readingsPerSecond", "must be at least 1"));
+    }
+    if change.requests_per_second.flatten().is_some_and(|quota| quota < 1) {
+        let sentence = "`requestsPerSecond` is at least 1; null takes the bound away, and `status` suspends a tenant.";
+        return Err(Error::malformed(sentence).at("/quotas/requestsPerSecond", "must be at least 1"));
     }
     let guest = [
         ("guestTimeMs", change.guest_time_ms.flatten().map(i64::from), 1..=60_000),

@@ -100,7 +100,7 @@ impl Gate {
                     let sentence = "`subject` is `user:`, `token:` or `service:` and a name.";
                     return Err(Error::malformed(sentence).at("/subject", "not a subject"));
                 }
-                Caller { subject: Subject::named(name), home: caller.tenant.clone(), token: None, ..caller.clone() }
+                Caller { subject: Subject::named(name), home: caller.tenant.clone(), bearer: None, ..caller.clone() }
             }
         };
         let mut explained = Explained {

@@ -22,20 +22,24 @@ pub mod replay;
 pub mod resources;
 pub mod samples;
 pub mod schemas;
+pub mod sessions;
 pub mod trial;
 pub mod validators;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
 use crate::budget::Budget;
 use crate::error::{Chain, Result};
 use crate::guest::Engine;
+use crate::issuer::Issuer;
 use crate::model::{Action, Caller, Clock, Resource};
 use crate::objects::ObjectStore;
 use crate::platform::Platform;
 use crate::policy::{Permit, Policy};
+use crate::rates::Rates;
 use crate::registry::Registry;
 use crate::schema::Schemas;
 use crate::secrets::seal::Sealer;
@@ -72,8 +76,14 @@ pub struct Gate {
     pub uploads: Turns,
     /// What encrypts secrets, where the settings have a key for that.
     pub sealer: Option<Arc<Sealer>>,
+    /// Another issuer of tokens, where one is configured.
+    pub issuer: Option<Arc<Issuer>>,
+    /// How many requests there have been lately.
+    pub rates: Rates,
+    /// How long a session lasts.
+    pub session: Duration,
     /// Turns at hashing passwords.
-    pub passwords: Semaphore,
+    pub passwords: Arc<Semaphore>,
     /// Compiled JSON Schemas.
     pub schemas: Arc<Schemas>,
     /// Where things are counted and reported.

@@ -2,6 +2,8 @@
 //!
 //! authorise → the chain of documents → its own rules → what is write only put away → row and audit entry in one transaction.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -10,7 +12,7 @@ use uuid::Uuid;
 use super::Gate;
 use super::documents::Sent;
 use crate::error::{Error, Kind, Result};
-use crate::model::{Action, Caller, Operation, Resource as Object};
+use crate::model::{Action, Caller, Operation, Resource as Object, Subject};
 use crate::paging::{Listed, PageOf};
 pub use crate::platform::resource::connectors::{Connector, ConnectorChange, ConnectorFilter, NewConnector};
 pub use crate::platform::resource::members::{Member, Role};
@@ -44,6 +46,9 @@ impl Gate {
     pub async fn resource_create<R: Resource>(&self, caller: &Caller, new: R::New) -> Result<R> {
         let permit = self.authorise(caller, Action::Write, &Object::platform(R::COLLECTION)).await?;
         let (mut fields, taken) = self.admitted::<R, _>(&permit, Operation::Create, None, new).await?;
+        if R::SECRET == Secret::Password {
+            self.check_user(caller, None, &fields).await?;
+        }
         self.put_password(&mut fields, &taken).await?;
         self.put_secrets(&permit, &mut fields, &taken, None)?;
         self.platform.resource_create(&permit, &fields).await
@@ -71,6 +76,10 @@ impl Gate {
     ) -> Result<R> {
         let permit = self.authorise(caller, Action::Write, &one::<R>(key)).await?;
         let (mut fields, taken) = self.admitted::<R, _>(&permit, Operation::Update, Some(key), change).await?;
+        if R::SECRET == Secret::Password {
+            let before: Option<User> = self.platform.resource_get(&permit, key).await?;
+            self.check_user(caller, before.as_ref(), &fields).await?;
+        }
         self.put_password(&mut fields, &taken).await?;
         let fields = |before: &R| {
             let mut fields = fields.clone();
@@ -115,6 +124,16 @@ impl Gate {
         let passed = self.document(permit, Sent { kind: R::COLLECTION, operation, id: key }, open).await?;
         passed.check()?;
         Ok((serde_json::to_value(passed).map_err(Error::internal)?, taken))
+    }
+
+    /// Whoever may name users, or say what they log in with, could become one that reaches further than they do.
+    async fn check_user(&self, caller: &Caller, before: Option<&User>, fields: &Value) -> Result<()> {
+        let new = fields["email"].as_str();
+        let emails = new.into_iter().chain(before.map(|user| user.email.as_str()).filter(|_| !fields["password"].is_null()));
+        for email in emails {
+            self.check_reach(caller, &Subject::user(email)).await?;
+        }
+        Ok(())
     }
 
     /// Puts the hash of a password in its place.
@@ -233,7 +252,13 @@ impl Gate {
         password: String,
         work: impl FnOnce(String) -> T + Send + 'static,
     ) -> Result<T> {
-        let _turn = self.passwords.acquire().await.map_err(Error::internal)?;
-        tokio::task::spawn_blocking(move || work(password)).await.map_err(Error::internal)
+        let turn = Arc::clone(&self.passwords).acquire_owned().await.map_err(Error::internal)?;
+        // The turn is the work's, which goes on where nobody waits for it any more: a client that hangs up gives back nothing early.
+        let work = move || {
+            let done = work(password);
+            drop(turn);
+            done
+        };
+        tokio::task::spawn_blocking(work).await.map_err(Error::internal)
     }
 }

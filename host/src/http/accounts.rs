@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::App;
-use super::input::{Json, PageQuery, Path, Query, cursor};
+use super::input::{Json, Object, PageQuery, Path, Query, cursor};
 use super::reply::{Envelope, ErrorBody, Page, Reply, created, no_content, ok, page};
 use crate::gate::accounts::{self as gate, TenantRow, TokenRow};
 use crate::model::{Caller, sent};
@@ -35,6 +35,8 @@ pub struct Tenant {
 pub struct Quotas {
     /// Readings in a second, by HTTP and Kafka together, on each replica; null where there is no bound.
     readings_per_second: Option<i32>,
+    /// Requests in a second, of all its credentials together, on each replica; null where there is no bound.
+    requests_per_second: Option<i32>,
     /// Time of one call of a module, in milliseconds; null for the gateway's own bound.
     guest_time_ms: Option<i32>,
     /// Memory of one instance of a module, in bytes; null for the gateway's own bound.
@@ -51,6 +53,7 @@ impl From<TenantRow> for Tenant {
             status: row.status,
             quotas: Quotas {
                 readings_per_second: row.readings_per_second,
+                requests_per_second: row.requests_per_second,
                 guest_time_ms: row.guest_time_ms,
                 guest_memory_bytes: row.guest_memory_bytes,
                 guest_cpu_ms_per_second: row.guest_cpu_ms_per_second,
@@ -69,7 +72,8 @@ pub struct NewTenant {
     slug: String,
     /// Its name for people; the slug where it is not given.
     name: Option<String>,
-    quotas: Option<QuotasChange>,
+    #[schema(value_type = Option<QuotasChange>)]
+    quotas: Option<Object<QuotasChange>>,
 }
 
 /// A change of a tenant; what is left out stays as it is.
@@ -79,7 +83,8 @@ pub struct TenantChange {
     name: Option<String>,
     /// `active` or `suspended`.
     status: Option<String>,
-    quotas: Option<QuotasChange>,
+    #[schema(value_type = Option<QuotasChange>)]
+    quotas: Option<Object<QuotasChange>>,
 }
 
 /// A change of what bounds a tenant's use; what is left out stays as it is.
@@ -92,6 +97,11 @@ pub struct QuotasChange {
     #[schema(value_type = Option<i32>, minimum = 1)]
     #[expect(clippy::option_option, reason = "null and nothing are two things in a change")]
     readings_per_second: Option<Option<i32>>,
+    /// Requests in a second, of all its credentials together, on each replica; more are a 429. Null takes the bound away.
+    #[serde(default, deserialize_with = "sent")]
+    #[schema(value_type = Option<i32>, minimum = 1)]
+    #[expect(clippy::option_option, reason = "null and nothing are two things in a change")]
+    requests_per_second: Option<Option<i32>>,
     /// Time of one call of a module, in milliseconds, where that is less than the gateway's own bound. Null takes it away.
     #[serde(default, deserialize_with = "sent")]
     #[schema(value_type = Option<i32>, minimum = 1)]
@@ -110,12 +120,13 @@ pub struct QuotasChange {
     guest_cpu_ms_per_second: Option<Option<i32>>,
 }
 
-fn change(name: Option<String>, status: Option<String>, quotas: Option<QuotasChange>) -> gate::TenantChange {
-    let quotas = quotas.unwrap_or_default();
+fn change(name: Option<String>, status: Option<String>, quotas: Option<Object<QuotasChange>>) -> gate::TenantChange {
+    let Object(quotas) = quotas.unwrap_or_default();
     gate::TenantChange {
         name,
         status,
         readings_per_second: quotas.readings_per_second,
+        requests_per_second: quotas.requests_per_second,
         guest_time_ms: quotas.guest_time_ms,
         guest_memory_bytes: quotas.guest_memory_bytes,
         guest_cpu_ms_per_second: quotas.guest_cpu_ms_per_second,
@@ -162,15 +173,20 @@ pub(super) async fn update_tenant(
 #[serde(rename_all = "camelCase")]
 pub struct Token {
     id: Uuid,
-    /// Policy files speak of it as `token:<name>`.
+    /// Policy files speak of it as `token:<name>`, where it acts for no user.
     name: String,
+    /// The user whom it acts for; null where it acts for itself alone.
+    user_id: Option<Uuid>,
+    /// What it is limited to; empty where only the policy limits it.
+    scopes: Vec<String>,
     expires_at: Option<String>,
     created_at: String,
 }
 
 impl From<TokenRow> for Token {
     fn from(row: TokenRow) -> Self {
-        Self { id: row.id, name: row.name, expires_at: row.expires_at.map(rfc3339), created_at: rfc3339(row.created_at) }
+        let TokenRow { id, name, user_id, scopes, expires_at, created_at } = row;
+        Self { id, name, user_id, scopes, expires_at: expires_at.map(rfc3339), created_at: rfc3339(created_at) }
     }
 }
 
@@ -190,6 +206,13 @@ pub struct CreatedToken {
 pub struct NewToken {
     /// Unique among the tenant's tokens.
     name: String,
+    /// The user whom it acts for, as `user:<email>`. For another user than oneself that takes the right to administer them.
+    user_id: Option<Uuid>,
+    /// What it is limited to: it may do what the policy and one of these allow, `<action or *>:<object pattern>` as in policy files. Only the
+    /// policy limits it where there are none.
+    #[serde(default)]
+    #[schema(max_items = 64, example = json!(["read:/timescale/**"]))]
+    scopes: Vec<String>,
     /// When it ends; never, where it is not given.
     expires_at: Option<DateTime<Utc>>,
 }
@@ -198,7 +221,8 @@ pub struct NewToken {
 #[utoipa::path(post, path = "/tokens", tag = "tokens", request_body = NewToken,
     responses((status = 201, body = Envelope<CreatedToken>), (status = "4XX", body = ErrorBody)))]
 pub(super) async fn create_token(caller: Caller, State(app): State<App>, Json(form): Json<NewToken>) -> Reply<CreatedToken> {
-    let made = app.gate.token_create(&caller, &form.name, form.expires_at).await?;
+    let NewToken { name, user_id, scopes, expires_at } = form;
+    let made = app.gate.token_create(&caller, gate::NewToken { name, user_id, scopes, expires_at }).await?;
     let location = format!("/api/platform/tokens/{}", made.token.id);
     created(&location, CreatedToken { token: made.token.into(), secret: made.secret })
 }

@@ -1,12 +1,15 @@
-//! The extractor that authenticates: a handler that takes a [`Caller`] cannot run without one.
+//! The extractor that authenticates: a handler that takes a [`Caller`] cannot run without one. And where a request comes from.
 
+use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::header;
 use axum::http::request::Parts;
 
 use super::App;
+use super::listen::Peer;
 use super::reply::{Problem, REQUEST_ID};
 use crate::error::{Error, Kind};
 use crate::model::Caller;
@@ -24,6 +27,18 @@ impl FromRequestParts<App> for Caller {
             }
         };
         Ok(app.gate.identify(bearer(parts)?, tenant, request_id).await?)
+    }
+}
+
+/// The address that a request comes from: a proxy's, where there is one before Weir.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Address(pub(super) Option<IpAddr>);
+
+impl FromRequestParts<App> for Address {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Self::Rejection> {
+        Ok(Self(parts.extensions.get::<ConnectInfo<Peer>>().map(|ConnectInfo(Peer(address))| *address)))
     }
 }
 

@@ -214,7 +214,9 @@ pub(super) async fn explain(caller: Caller, State(app): State<App>, Json(form): 
             }),
             (None, None, Some(RequestForm { action, object })) => Question::Request { action, object },
             _ => {
-                return Err(Error::malformed("Send one of `reading`, `document` and `request`.").at("", "none or several").into());
+                return Err(Error::malformed("Send one of `reading`, `document` and `request`.")
+                    .at("", "none or several")
+                    .into());
             }
         };
     ok(app.gate.explain(&caller, form.subject.as_deref(), question).await?.into())

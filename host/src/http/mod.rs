@@ -5,6 +5,7 @@
 
 mod accounts;
 mod audit;
+mod auth;
 mod caller;
 mod catalogue;
 mod chains;
@@ -57,7 +58,7 @@ pub struct App {
     begun: TaskTracker,
 }
 
-/// Every route. Those outside the policy are in `system`; all others take a `Caller`.
+/// Every route. Those outside the policy are in `system` and `auth`; all others take a `Caller`.
 ///
 /// Routes that stream a body either way stand outside the time limit: a large body takes what it takes, and silence ends it.
 fn routes(api: bool) -> OpenApiRouter<App> {
@@ -110,6 +111,7 @@ fn routes(api: bool) -> OpenApiRouter<App> {
         .routes(routes!(audit::list))
         .routes(routes!(audit::get))
         .merge(resources::routes());
+    let auth = OpenApiRouter::new().routes(routes!(auth::login)).routes(routes!(auth::logout)).routes(routes!(auth::whoami));
     let explain = OpenApiRouter::new().routes(routes!(explain::explain));
     let modules = OpenApiRouter::new().routes(routes!(validators::upload)).routes(routes!(trial::replay));
     let readings = OpenApiRouter::new()
@@ -131,8 +133,12 @@ fn routes(api: bool) -> OpenApiRouter<App> {
         .routes(routes!(files::object_exists));
     let files =
         OpenApiRouter::new().routes(routes!(files::upload, files::delete_object)).routes(routes!(files::download, files::look));
-    let brief =
-        system.merge(explain).nest("/api/platform", platform).nest("/api/timescale", readings).nest("/api/storage", buckets);
+    let brief = system
+        .merge(explain)
+        .nest("/api/auth", auth)
+        .nest("/api/platform", platform)
+        .nest("/api/timescale", readings)
+        .nest("/api/storage", buckets);
     let streamed = OpenApiRouter::new().nest("/api/platform", modules).nest("/api/timescale", bulk).nest("/api/storage", files);
     OpenApiRouter::with_openapi(base()).merge(brief.layer(from_fn(layers::time_limit))).merge(streamed)
 }
@@ -234,5 +240,6 @@ pub async fn serve(
     router: Router,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
+    let router = router.into_make_service_with_connect_info::<listen::Peer>();
     axum::serve(listen::Bounded::new(listener, connections), router).with_graceful_shutdown(stop).await
 }

@@ -35,7 +35,9 @@ struct Kept {
 
 /// Does a request once.
 pub(super) async fn once(State(app): State<App>, request: Request, next: Next) -> Response {
-    if request.method() != Method::POST || !request.headers().contains_key(KEY) {
+    // Without credentials there is nobody whose key it is: a login, or what is refused anyway.
+    let keyed = request.headers().contains_key(KEY) && request.headers().contains_key(header::AUTHORIZATION);
+    if request.method() != Method::POST || !keyed {
         return next.run(request).await;
     }
     match answered(&app, request, next).await {

@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 use sqlx::FromRow;
 use uuid::Uuid;
 
+use super::identity::digest;
 use super::{Platform, audit, default_tenant, exactly_one, failed, statements};
 use crate::error::Result;
 use crate::model::Tenant;
 use crate::paging::{Listed, PageOf};
 use crate::policy::Permit;
-use crate::rules::Digest;
+use crate::times::rfc3339;
 
 /// A tenant.
 #[derive(Clone, Debug, FromRow)]
@@ -25,6 +26,8 @@ pub struct TenantRow {
     pub status: String,
     /// Readings that it may bring in a second; without a bound where there is none.
     pub readings_per_second: Option<i32>,
+    /// Requests that it may make in a second; without a bound where there is none.
+    pub requests_per_second: Option<i32>,
     /// Time of one call of its modules, in milliseconds.
     pub guest_time_ms: Option<i32>,
     /// Memory of one instance of its modules, in bytes.
@@ -46,6 +49,8 @@ pub struct TenantChange {
     pub status: Option<String>,
     /// Readings in a second; `Some(None)` takes the bound away, here and below.
     pub readings_per_second: Option<Option<i32>>,
+    /// Requests in a second.
+    pub requests_per_second: Option<Option<i32>>,
     /// Time of one call of a module, in milliseconds.
     pub guest_time_ms: Option<Option<i32>>,
     /// Memory of one instance of a module, in bytes.
@@ -61,32 +66,33 @@ pub struct TokenRow {
     pub id: Uuid,
     /// Its name; policy files speak of it as `token:<name>`.
     pub name: String,
+    /// The user whom it acts for; itself alone, where there is none.
+    pub user_id: Option<Uuid>,
+    /// What it is limited to; nothing, where only the policy limits it.
+    pub scopes: Vec<String>,
     /// When it ends.
     pub expires_at: Option<DateTime<Utc>>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
 }
 
-/// What a credential says of its bearer.
-#[derive(Clone, Debug, FromRow)]
-pub struct Credential {
-    /// The token.
-    pub id: Uuid,
+/// A token that is to be made.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenFields<'a> {
     /// Its name.
-    pub name: String,
-    /// The tenant that it belongs to.
-    pub tenant: String,
+    pub name: &'a str,
+    /// The user whom it acts for.
+    pub user_id: Option<Uuid>,
+    /// What it is limited to.
+    pub scopes: &'a [String],
     /// When it ends.
     pub expires_at: Option<DateTime<Utc>>,
-    /// True once it was revoked.
-    pub revoked: bool,
-    /// True where its tenant is suspended.
-    pub suspended: bool,
 }
 
 statements! {
-    TENANT_INSERT = "insert into tenants (slug, name, readings_per_second, guest_time_ms, guest_memory_bytes, guest_cpu_ms_per_second)
-                     values ($1, $2, $3, $4, $5, $6) returning *";
+    TENANT_INSERT = "insert into tenants (slug, name, readings_per_second, guest_time_ms, guest_memory_bytes, guest_cpu_ms_per_second,
+                                           requests_per_second)
+                     values ($1, $2, $3, $4, $5, $6, $7) returning *";
     TENANT_FIRST = "insert into tenants (slug, name) values ($1, $2)";
     TENANT_LIST = "select * from tenants where ($1::text is null or slug > $1) order by slug limit $2";
     TENANT_GET = "select * from tenants where slug = $1";
@@ -94,17 +100,17 @@ statements! {
                      readings_per_second = case when $4 then $5 else readings_per_second end,
                      guest_time_ms = case when $6 then $7 else guest_time_ms end,
                      guest_memory_bytes = case when $8 then $9 else guest_memory_bytes end,
-                     guest_cpu_ms_per_second = case when $10 then $11 else guest_cpu_ms_per_second end, updated_at = now()
+                     guest_cpu_ms_per_second = case when $10 then $11 else guest_cpu_ms_per_second end,
+                     requests_per_second = case when $12 then $13 else requests_per_second end, updated_at = now()
                      where slug = $1 returning *";
     TENANT_ANY = "select exists (select from tenants)";
-    TOKEN_INSERT = "insert into tokens (id, tenant, name, digest, expires_at) values ($1, $2, $3, $4, $5)
-                    returning id, name, expires_at, created_at";
-    TOKEN_LIST = "select id, name, expires_at, created_at from tokens
+    TOKEN_INSERT = "insert into tokens (id, tenant, name, digest, expires_at, user_id, scopes) values ($1, $2, $3, $4, $5, $6, $7)
+                    returning id, name, user_id, scopes, expires_at, created_at";
+    TOKEN_LIST = "select id, name, user_id, scopes, expires_at, created_at from tokens
                   where tenant = $1 and revoked_at is null and ($2::uuid is null or id > $2) order by id limit $3";
-    TOKEN_GET = "select id, name, expires_at, created_at from tokens where tenant = $1 and id = $2 and revoked_at is null";
+    TOKEN_GET = "select id, name, user_id, scopes, expires_at, created_at from tokens
+                 where tenant = $1 and id = $2 and revoked_at is null";
     TOKEN_REVOKE = "update tokens set revoked_at = now() where tenant = $1 and id = $2 and revoked_at is null";
-    CREDENTIAL = "select k.id, k.name, k.tenant, k.expires_at, k.revoked_at is not null as revoked, t.status <> 'active' as suspended
-                  from tokens k join tenants t on t.slug = k.tenant where k.digest = $1";
 }
 
 /// A new secret: `weir_` and 256 random bits in base64url.
@@ -116,20 +122,10 @@ pub fn new_secret() -> String {
 fn tenant_details(row: &TenantRow) -> Value {
     json!({ "slug": row.slug, "name": row.name, "status": row.status, "readingsPerSecond": row.readings_per_second,
         "guestTimeMs": row.guest_time_ms, "guestMemoryBytes": row.guest_memory_bytes,
-        "guestCpuMsPerSecond": row.guest_cpu_ms_per_second })
-}
-
-fn digest(secret: &str) -> Vec<u8> {
-    Digest::of(secret.as_bytes()).0.to_vec()
+        "requestsPerSecond": row.requests_per_second, "guestCpuMsPerSecond": row.guest_cpu_ms_per_second })
 }
 
 impl Platform {
-    /// Looks a credential up by its secret. Without a permit, since this is how one begins.
-    pub async fn credential(&self, secret: &str) -> Result<Option<Credential>> {
-        let mut transaction = self.begin_as_weir().await?;
-        sqlx::query_as(CREDENTIAL).bind(digest(secret)).fetch_optional(&mut *transaction).await.map_err(failed)
-    }
-
     /// On an empty database, makes tenant `default` and the first administrator's token, named `bootstrap`.
     pub async fn bootstrap(&self, secret: &str) -> Result<()> {
         let mut transaction = self.begin_as_weir().await?;
@@ -147,6 +143,8 @@ impl Platform {
             .bind("bootstrap")
             .bind(digest(secret))
             .bind(None::<DateTime<Utc>>)
+            .bind(None::<Uuid>)
+            .bind(Vec::<String>::new())
             .execute(&mut *transaction)
             .await
             .map_err(failed)?;
@@ -171,6 +169,7 @@ impl Platform {
             .bind(change.guest_time_ms.flatten())
             .bind(change.guest_memory_bytes.flatten())
             .bind(change.guest_cpu_ms_per_second.flatten())
+            .bind(change.requests_per_second.flatten())
             .fetch_one(&mut *transaction)
             .await
             .map_err(failed)?;
@@ -212,6 +211,8 @@ impl Platform {
             .bind(change.guest_memory_bytes.flatten())
             .bind(change.guest_cpu_ms_per_second.is_some())
             .bind(change.guest_cpu_ms_per_second.flatten())
+            .bind(change.requests_per_second.is_some())
+            .bind(change.requests_per_second.flatten())
             .fetch_optional(&mut *transaction)
             .await
             .map_err(failed)?;
@@ -223,24 +224,22 @@ impl Platform {
     }
 
     /// Makes a token; `secret` is kept as its digest only.
-    pub async fn token_create(
-        &self,
-        permit: &Permit,
-        name: &str,
-        secret: &str,
-        expires_at: Option<DateTime<Utc>>,
-    ) -> Result<TokenRow> {
+    pub async fn token_create(&self, permit: &Permit, fields: TokenFields<'_>, secret: &str) -> Result<TokenRow> {
         let mut transaction = self.begin(permit).await?;
         let row: TokenRow = sqlx::query_as(TOKEN_INSERT)
             .bind(Uuid::now_v7())
             .bind(permit.tenant().as_str())
-            .bind(name)
+            .bind(fields.name)
             .bind(digest(secret))
-            .bind(expires_at)
+            .bind(fields.expires_at)
+            .bind(fields.user_id)
+            .bind(fields.scopes)
             .fetch_one(&mut *transaction)
             .await
             .map_err(failed)?;
-        audit::record_made(&mut transaction, permit, &row.id.to_string(), json!({ "id": row.id, "name": row.name })).await?;
+        let made = json!({ "id": row.id, "name": row.name, "userId": row.user_id, "scopes": row.scopes,
+            "expiresAt": row.expires_at.map(rfc3339) });
+        audit::record_made(&mut transaction, permit, &row.id.to_string(), made).await?;
         transaction.commit().await.map_err(failed)?;
         Ok(row)
     }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::{Platform, failed, outbox, statements};
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::model::{Action, Resource};
+use crate::model::{Action, Resource, Subject};
 use crate::paging::{Listed, PageOf};
 use crate::policy::{Denied, Permit};
 use crate::rules::Digest;
@@ -44,7 +44,7 @@ pub struct Entry {
     pub outcome: String,
     /// In which request.
     pub request_id: String,
-    /// Under which revision of the policy.
+    /// Under which revision of the policy; empty for a login, which passes none.
     pub policy: String,
     /// What changed, or why not.
     #[schema(value_type = Object)]
@@ -105,6 +105,9 @@ pub struct Verified {
     /// Where the chain is broken, and how; the first places only.
     pub breaks: Vec<String>,
 }
+
+/// What a login is entered under.
+const LOGIN: &str = "/auth/login";
 
 statements! {
     INSERT = "insert into audit_log (id, tenant, subject, action, object, outcome, request_id, policy, details)
@@ -175,6 +178,33 @@ async fn enter(transaction: &mut Transaction<'_, Postgres>, permit: &Permit, obj
         .await
         .map_err(failed)?;
     outbox::put(transaction, id).await
+}
+
+/// A login, which is no resource and passes no policy.
+#[derive(Clone, Copy)]
+pub(super) struct Login<'a> {
+    pub(super) tenant: &'a str,
+    pub(super) email: &'a str,
+    pub(super) outcome: Outcome,
+    pub(super) request_id: &'a str,
+}
+
+/// Writes down that somebody logged in or failed to. Nobody else needs to hear of it, so it is no event.
+pub(super) async fn record_login(transaction: &mut Transaction<'_, Postgres>, login: Login<'_>, details: Value) -> Result<()> {
+    sqlx::query(INSERT)
+        .bind(Uuid::now_v7())
+        .bind(login.tenant)
+        .bind(Subject::user(login.email).as_str())
+        .bind(Action::Write.as_str())
+        .bind(LOGIN)
+        .bind(if login.outcome == Outcome::Allowed { "allowed" } else { "failed" })
+        .bind(login.request_id)
+        .bind("")
+        .bind(details)
+        .execute(&mut **transaction)
+        .await
+        .map(drop)
+        .map_err(failed)
 }
 
 impl Platform {

@@ -11,6 +11,7 @@ pub mod chains;
 mod code;
 pub mod files;
 pub mod idempotency;
+pub mod identity;
 mod listen;
 mod memory;
 pub mod outbox;
@@ -82,6 +83,7 @@ pub fn all_statements() -> impl Iterator<Item = (&'static str, &'static str)> {
         catalogue::STATEMENTS,
         code::STATEMENTS,
         files::STATEMENTS,
+        identity::STATEMENTS,
         chains::STATEMENTS,
         idempotency::STATEMENTS,
         outbox::STATEMENTS,
@@ -282,6 +284,7 @@ fn in_use(constraint: &str) -> &'static str {
         "kafka_topics_tenant_schema_id_fkey" => "There is no such schema, or topics still use it.",
         "chains_tenant_validator_id_fkey" => "There is no such validator, or chains still use it.",
         "chains_tenant_topic_fkey" => "There is no such topic.",
+        "tokens_tenant_user_id_fkey" => "There is no such user.",
         "projects_tenant_owner_id_fkey" => "There is no such user, or projects are still theirs.",
         "project_members_tenant_user_id_fkey" => "There is no such user.",
         "pipelines_tenant_project_id_fkey" => "There is no such project, or pipelines still belong to it.",

@@ -21,6 +21,7 @@ use crate::model::{Action, Caller, Resource, Tenant};
 use super::files::Place;
 use super::line::{self, Link, Rule};
 use super::pattern::{self, Set};
+use super::roles;
 
 /// A line with where it stands.
 #[derive(Clone, Debug)]
@@ -95,6 +96,13 @@ impl Book {
             Ok(domain) => domain.decide(&self.rules, &subject, action, resource.as_str()),
             Err(message) => Err(message.as_str().into()),
         }
+    }
+
+    /// The roles that the caller has in the tenant that it acts in, roles of roles included.
+    pub(super) fn roles(&self, caller: &Caller) -> Vec<String> {
+        let subject = line::qualified(&caller.home, &caller.subject);
+        let links = self.links.iter().map(|link| &link.what);
+        roles::of(links.filter(|link| link.tenant.as_ref().is_none_or(|tenant| *tenant == caller.tenant)), &subject)
     }
 
     /// The tenants themselves belong to no tenant: whatever a tenant's file says, it cannot speak of them.

@@ -118,7 +118,7 @@ fn random_caller(random: &mut StdRng) -> Caller {
     let subject = pick(random, &["user:a", "user:a", "token:b", "user:c", "service:writer", "reader", "acme/user:a"]);
     let tenant = Tenant::parse(pick(random, &TENANTS)).expect("a tenant");
     let home = if random.random_bool(0.8) { tenant.clone() } else { Tenant::parse(pick(random, &TENANTS)).expect("a tenant") };
-    Caller { subject: Subject::named(subject), tenant, home, token: None, request_id: "t".into() }
+    Caller { subject: Subject::named(subject), tenant, home, bearer: None, request_id: "t".into() }
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn the_kept_decisions_are_bounded() {
             subject: Subject::user(&format!("u{number}")),
             tenant: Tenant::parse("acme").expect("a tenant"),
             home: Tenant::parse("acme").expect("a tenant"),
-            token: None,
+            bearer: None,
             request_id: "t".into(),
         };
         assert!(book.decide(&caller, Action::Read, &Resource::sensors()).is_err());
@@ -201,7 +201,7 @@ fn measure() {
             subject: Subject::user("x"),
             tenant: Tenant::parse("acme").expect("a tenant"),
             home: Tenant::parse("acme").expect("a tenant"),
-            token: None,
+            bearer: None,
             request_id: "t".into(),
         };
         let started = Instant::now();

@@ -138,7 +138,7 @@ fn caller(name: &str, tenant: &Tenant) -> Result<Caller, String> {
         _ if is_of_weir(name) => (tenant.clone(), name),
         _ => return Err(format!("a case speaks of a subject, and `{name}` is a role")),
     };
-    Ok(Caller { subject: Subject::named(subject), tenant: tenant.clone(), home, token: None, request_id: "case".into() })
+    Ok(Caller { subject: Subject::named(subject), tenant: tenant.clone(), home, bearer: None, request_id: "case".into() })
 }
 
 fn is_of_weir(name: &str) -> bool {

@@ -14,6 +14,7 @@ pub mod files;
 mod line;
 mod pattern;
 mod roles;
+pub mod scope;
 mod watch;
 
 use std::fmt;
@@ -22,10 +23,9 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use prometheus_client::metrics::counter::Counter;
-use uuid::Uuid;
 
 use crate::error::{Error, Kind};
-use crate::model::{Action, Caller, Resource, Subject, Tenant};
+use crate::model::{Action, Bearer, Caller, Resource, Subject, Tenant};
 use crate::vitals::{Vitals, Word};
 
 pub use files::{Mistake, Summary};
@@ -75,6 +75,11 @@ impl Policy {
         self.book.load().revision.clone()
     }
 
+    /// The roles that the caller has in the tenant that it acts in, by name.
+    pub fn roles(&self, caller: &Caller) -> Vec<String> {
+        self.book.load().roles(caller)
+    }
+
     /// Whether the caller may do it. It never waits for anything but, the first time, casbin.
     pub fn authorise(&self, caller: &Caller, action: Action, resource: &Resource) -> Result<Permit, Denied> {
         self.authorise_by(&self.book.load(), caller, action, resource)
@@ -87,13 +92,18 @@ impl Policy {
     }
 
     fn authorise_by(&self, book: &Book, caller: &Caller, action: Action, resource: &Resource) -> Result<Permit, Denied> {
-        match book.decide(caller, action, resource) {
+        let outside = scope::outside(caller.bearer.as_deref(), action, resource);
+        let scoped = outside.is_some();
+        // A scope takes away and never gives: what the policy denies is denied for its own reason.
+        let decision = book.decide(caller, action, resource).map_err(|reason| (false, reason));
+        let decision = decision.and_then(|rule| outside.map_or(Ok(rule), |reason| Err((scoped, reason))));
+        match decision {
             Ok(rule) => {
                 self.allowed.inc();
                 let revision = book.revision.clone();
                 Ok(Permit { caller: caller.clone(), action, resource: resource.clone(), rule, revision })
             }
-            Err(reason) => {
+            Err((scoped, reason)) => {
                 self.denied.inc();
                 Err(Denied {
                     subject: caller.subject.clone(),
@@ -103,6 +113,7 @@ impl Policy {
                     object: resource.clone(),
                     revision: book.revision.clone(),
                     reason,
+                    scoped,
                 })
             }
         }
@@ -135,9 +146,9 @@ impl Permit {
         &self.caller.subject
     }
 
-    /// The API token that the caller showed, if it did.
-    pub fn token(&self) -> Option<Uuid> {
-        self.caller.token
+    /// What the caller showed to be who it is.
+    pub fn bearer(&self) -> Option<&Arc<Bearer>> {
+        self.caller.bearer.as_ref()
     }
 
     /// What is allowed.
@@ -192,13 +203,16 @@ pub struct Denied {
     pub revision: Arc<str>,
     /// The rules that came nearest, for the log and the audit; not for the client.
     pub reason: Arc<str>,
+    /// True where the policy allows it and the scopes of the caller's token do not.
+    pub scoped: bool,
 }
 
 /// The sentence for the client: what it knows already, and nothing of the rules.
 impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { subject, home, tenant, action, object, .. } = self;
-        write!(f, "The policy does not allow {subject} ")?;
+        let who = if self.scoped { "scopes of this token do" } else { "policy does" };
+        write!(f, "The {who} not allow {subject} ")?;
         if home != tenant {
             write!(f, "of tenant {home} ")?;
         }

@@ -1,8 +1,8 @@
-//! Roles of roles: no role may lead back to itself, and none may be deeper than casbin follows.
+//! Roles of roles: what roles somebody has, and that no role may lead back to itself, and none may be deeper than casbin follows.
 //!
 //! casbin stops at ten levels without a word, so a role beyond them would vanish.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::limits;
 use crate::model::Tenant;
@@ -10,6 +10,24 @@ use crate::model::Tenant;
 use super::book::Placed;
 use super::files::Place;
 use super::line::Link;
+
+/// The roles that a member has by these links, roles of roles included; sorted.
+pub(super) fn of<'a>(links: impl Iterator<Item = &'a Link>, member: &str) -> Vec<String> {
+    let mut by_member: HashMap<&str, Vec<&str>> = HashMap::new();
+    for link in links {
+        by_member.entry(&link.member).or_default().push(&link.role);
+    }
+    let mut found = BTreeSet::new();
+    let mut waiting = vec![member];
+    while let Some(member) = waiting.pop() {
+        for role in by_member.get(member).into_iter().flatten() {
+            if found.insert(*role) {
+                waiting.push(role);
+            }
+        }
+    }
+    found.into_iter().map(str::to_owned).collect()
+}
 
 /// What is wrong with the links, in any tenant; each with the line that completes it.
 pub(super) fn check(links: &[Placed<Link>]) -> Vec<(Place, String)> {

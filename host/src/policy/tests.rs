@@ -45,7 +45,7 @@ fn caller(home: &str, subject: &str, acting_in: &str) -> Caller {
         subject: Subject::named(subject),
         tenant: tenant(acting_in),
         home: tenant(home),
-        token: None,
+        bearer: None,
         request_id: "r1".into(),
     }
 }

@@ -221,6 +221,14 @@ impl<'a> Checker<'a> {
         if self.probe(|checker| checker.holds(given, demand)) {
             return true;
         }
+        // Choices below choices are a way down as well.
+        let shown = self.enter() && self.meets_each_part(given, demand);
+        self.leave();
+        shown
+    }
+
+    /// The same by the alternatives of the choices, where it does not follow without.
+    fn meets_each_part(&mut self, given: &Given<'a>, demand: &Demand<'a>) -> bool {
         let choices = self.choices(given);
         let mut nearest: Option<Vec<Given<'a>>> = None;
         for choice in &choices {

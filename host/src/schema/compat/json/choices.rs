@@ -48,7 +48,7 @@ impl<'a> Checker<'a> {
         choices.retain(|choice| !given.settled.contains(&choice.id) && !given.idle.contains(&choice.id));
         // Each alternative of `oneOf` knows all the others.
         let size = choices.iter().flat_map(|choice| &choice.parts).map(|(nodes, nots)| nodes.len() + nots.len());
-        self.step(size.sum::<usize>() / 8);
+        self.step((size.sum::<usize>() + given.nodes.len()) / 8);
         choices
     }
 

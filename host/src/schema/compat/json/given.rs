@@ -1,5 +1,7 @@
 //! What is known of a value: the schemas that it has passed, all of them together.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::Checker;
@@ -189,7 +191,9 @@ impl<'a> Checker<'a> {
     fn gather(&mut self, given: &mut Given<'a>, mut todo: Vec<Node<'a>>) {
         while let Some(node) = todo.pop() {
             let node = node.resolved();
-            self.step(1);
+            if !self.step(1) {
+                break;
+            }
             given.never |= node.takes_none();
             if node.value.is_object() && given.nodes.iter().all(|own| own.id() != node.id()) {
                 given.nodes.push(node);
@@ -198,6 +202,7 @@ impl<'a> Checker<'a> {
                 given.nots.extend(node.schema("not"));
             }
             if todo.is_empty() {
+                self.step(given.nodes.len() / 4);
                 todo = dependents(given);
             }
         }
@@ -212,7 +217,7 @@ impl<'a> Checker<'a> {
 
     /// Finds the kinds and the values of what is given.
     fn know(&mut self, given: &mut Given<'a>) {
-        self.step(given.nots.len() / 8);
+        self.step((given.nodes.len() + given.nots.len() + given.idle.len()) / 8);
         for node in &given.nodes {
             given.types = node.get("type").map_or(given.types, |at| given.types.and(Types::of_keyword(at)));
         }
@@ -259,7 +264,10 @@ fn dependents<'a>(given: &Given<'a>) -> Vec<Node<'a>> {
         // What is required of objects says nothing of others.
         return Vec::new();
     }
+    let required = given.nodes.iter().flat_map(|node| node.required().map(|(name, _)| name));
+    let has: HashSet<&str> = required.chain(given.has.iter().copied()).collect();
+    let own: HashSet<usize> = given.nodes.iter().map(|node| node.id()).collect();
     let all = given.nodes.iter().flat_map(|node| node.map("dependentSchemas").chain(node.map("dependencies")));
-    let own = |node: Node<'a>| node.value.is_object() && given.nodes.iter().any(|own| own.id() == node.id());
-    all.filter(|(name, node)| node.value.is_object() && !own(*node) && given.requires(name)).map(|(_, node)| node).collect()
+    let all = all.filter(|(name, _)| has.contains(name)).map(|(_, node)| node.resolved());
+    all.filter(|node| node.value.is_object() && !own.contains(&node.id())).collect()
 }

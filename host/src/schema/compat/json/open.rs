@@ -108,10 +108,20 @@ impl<'a> Checker<'a> {
 
     /// True where the test is true for a schema that applies to the same value, at any depth.
     fn within(&mut self, node: Node<'a>, seen: &mut HashSet<usize>, test: &mut impl FnMut(&mut Self, Node<'a>) -> bool) -> bool {
-        node.in_place().into_iter().any(|(_, below)| {
+        let mut todo = node.in_place();
+        while let Some((_, below)) = todo.pop() {
             // Where there is no more work to do, nothing counts as left open.
-            !self.step(1) || (seen.insert(below.id()) && (test(self, below) || self.within(below, seen, test)))
-        })
+            if !self.step(1) {
+                return true;
+            }
+            if seen.insert(below.id()) {
+                if test(self, below) {
+                    return true;
+                }
+                todo.extend(below.in_place());
+            }
+        }
+        false
     }
 
     /// The schemas of choices, and of what is excluded, that are not among those given.

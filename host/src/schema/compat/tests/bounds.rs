@@ -119,6 +119,27 @@ fn the_work_has_a_bound_that_is_said() {
 }
 
 #[test]
+fn long_ways_within_one_value_end() {
+    let chain = |keyword: &str, kind: &str| {
+        let next = |at: usize| json!({ "$ref": format!("#/$defs/d{at}") });
+        let schema = |at: usize| match keyword {
+            "allOf" | "anyOf" | "oneOf" => json!({ keyword: [next(at + 1), { "title": "x", "minimum": at }] }),
+            "then" => json!({ "if": { "minimum": at }, "then": next(at + 1), "else": next(at + 1) }),
+            "dependentSchemas" => json!({ "required": ["a"], "type": "object", keyword: { "a": next(at + 1) } }),
+            "$ref" => json!({ keyword: format!("#/$defs/d{}", at + 1), "minimum": at }),
+            _ => json!({ keyword: next(at + 1), "minimum": at }),
+        };
+        let mut levels: serde_json::Map<String, Value> = (0..1_500).map(|at| (format!("d{at}"), schema(at))).collect();
+        levels.insert("d1500".to_owned(), json!({ "type": "object", "properties": { "p": { "type": kind } } }));
+        json!({ "$ref": "#/$defs/d0", "$defs": levels, "properties": {}, "unevaluatedProperties": false })
+    };
+    for keyword in ["allOf", "anyOf", "oneOf", "not", "then", "$ref", "dependentSchemas"] {
+        assert!(!both(&chain(keyword, "number"), &chain(keyword, "string")).is_empty(), "{keyword}");
+        assert!(!both(&json!({ "properties": { "p": {} } }), &chain(keyword, "string")).is_empty(), "{keyword}");
+    }
+}
+
+#[test]
 fn breaks_have_a_bound_that_is_said() {
     let wide = |kind: &str| {
         let properties: serde_json::Map<String, Value> = (0..500).map(|at| (format!("p{at}"), json!({ "type": kind }))).collect();
