@@ -1,4 +1,4 @@
-//! Tokens of an OpenID Connect issuer.
+//! Tokens of an `OpenID` Connect issuer.
 
 use std::time::{Duration, Instant};
 

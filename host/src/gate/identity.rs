@@ -69,21 +69,17 @@ impl Gate {
     /// Of whom another issuer vouches for.
     async fn vouched(&self, vouches: Vouches) -> Result<Identity> {
         let Vouches { tenant: home, subject, expires_at } = vouches;
-        let vouched = self.platform.vouched(&home, &subject).await?.ok_or_else(|| {
+        let known = self.platform.vouched(&home, &subject).await?.ok_or_else(|| {
             Error::new(Kind::Forbidden, format!("Your token speaks of tenant `{home}`, which this Weir does not have."))
         })?;
-        check_active(&home, vouched.tenant_suspended)?;
-        if vouched.user_suspended {
+        check_active(&home, known.tenant_suspended)?;
+        if known.user_suspended {
             return Err(Error::new(Kind::Forbidden, format!("User `{subject}` of tenant `{home}` is suspended.")));
         }
         // As the policy files name them, where the issuer writes them otherwise.
-        let subject = Subject::user(vouched.email.as_deref().unwrap_or(&subject));
-        let bearer = Bearer {
-            credential: Credential::Issued,
-            user: vouched.user_id,
-            scopes: Arc::default(),
-            expires_at: Some(expires_at),
-        };
+        let subject = Subject::user(known.email.as_deref().unwrap_or(&subject));
+        let bearer =
+            Bearer { credential: Credential::Issued, user: known.user_id, scopes: Arc::default(), expires_at: Some(expires_at) };
         Ok(Identity { subject, home, bearer })
     }
 

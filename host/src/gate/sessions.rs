@@ -53,7 +53,7 @@ pub enum CredentialKind {
     Session,
     /// An API token.
     Token,
-    /// Of an OpenID Connect issuer.
+    /// Of an `OpenID` Connect issuer.
     Issued,
 }
 

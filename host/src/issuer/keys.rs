@@ -29,7 +29,7 @@ pub(super) struct Key {
     id: Option<String>,
     /// The only algorithm that it is for, where it says so.
     algorithm: Option<KeyAlgorithm>,
-    key: DecodingKey,
+    decoding: DecodingKey,
 }
 
 impl Key {
@@ -38,17 +38,17 @@ impl Key {
         let jwk: Jwk = serde_json::from_value(listed).ok()?;
         let public = !matches!(jwk.algorithm, AlgorithmParameters::OctetKey(_));
         let signs = jwk.common.public_key_use.as_ref().is_none_or(|purpose| *purpose == PublicKeyUse::Signature);
-        let key = DecodingKey::from_jwk(&jwk).ok().filter(|_| public && signs)?;
-        Some(Self { id: jwk.common.key_id, algorithm: jwk.common.key_algorithm, key })
+        let decoding = DecodingKey::from_jwk(&jwk).ok().filter(|_| public && signs)?;
+        Some(Self { id: jwk.common.key_id, algorithm: jwk.common.key_algorithm, decoding })
     }
 
     /// True where it may have made a signature of this algorithm.
     pub(super) fn fits(&self, algorithm: Algorithm) -> bool {
-        self.key.family() == algorithm.family() && self.algorithm.is_none_or(|of| of == KeyAlgorithm::from(algorithm))
+        self.decoding.family() == algorithm.family() && self.algorithm.is_none_or(|of| of == KeyAlgorithm::from(algorithm))
     }
 
     pub(super) fn decoding(&self) -> &DecodingKey {
-        &self.key
+        &self.decoding
     }
 
     fn is(&self, id: Option<&str>) -> bool {

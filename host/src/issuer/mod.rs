@@ -1,4 +1,4 @@
-//! Another issuer of tokens (OpenID Connect): whom a JWT speaks of, where its signature, issuer, audience and times are right.
+//! Another issuer of tokens (`OpenID` Connect): whom a JWT speaks of, where its signature, issuer, audience and times are right.
 //!
 //! Signatures are asymmetric ones alone: a key that everybody can read proves nothing as a secret. Keys are asked for when they are
 //! needed: where they are old, and at once where a token names one that is not among them, so that the issuer may change its keys. While

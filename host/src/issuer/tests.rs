@@ -71,7 +71,8 @@ async fn keys_of_each_kind_count_and_are_asked_for_once() {
     lists(&server, &signers.iter().map(Signer::jwk).collect::<Vec<_>>()).await;
     let issuer = issuer(&server, DAY, DAY);
     for signer in &signers {
-        let vouches = says(&issuer, &signer.sign(&claims(&server))).await.expect(signer.algorithm());
+        let vouches = says(&issuer, &signer.sign(&claims(&server))).await;
+        let vouches = vouches.unwrap_or_else(|error| panic!("{}: {error}", signer.algorithm()));
         assert_eq!((vouches.tenant.as_str(), vouches.subject.as_str()), ("acme", "ann@acme.example"));
         // Without a name each of them is tried.
         says(&issuer, &signer.sign_as(&json!({ "alg": signer.algorithm() }), &claims(&server))).await.expect("found");

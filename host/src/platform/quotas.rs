@@ -24,6 +24,7 @@ pub struct Quotas {
 }
 
 #[derive(FromRow)]
+#[expect(clippy::struct_field_names, reason = "the columns are named so")]
 struct QuotasRow {
     readings_per_second: Option<i32>,
     requests_per_second: Option<i32>,

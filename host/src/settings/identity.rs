@@ -1,4 +1,4 @@
-//! Sessions from logins, and the OpenID Connect issuer whose tokens count beside Weir's own.
+//! Sessions from logins, and the `OpenID` Connect issuer whose tokens count beside Weir's own.
 
 use std::time::Duration;
 

@@ -202,7 +202,7 @@ impl<'a> Checker<'a> {
                 given.nots.extend(node.schema("not"));
             }
             if todo.is_empty() {
-                self.step(given.nodes.len() / 4);
+                self.step(2 * given.nodes.len());
                 todo = dependents(given);
             }
         }
