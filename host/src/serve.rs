@@ -214,7 +214,7 @@ pub async fn run_until(
             tracker.spawn(jobs::forget_audit(Arc::clone(&gate), TimeDelta::days(days.into()), stop.clone()));
         }
         if let (Some(topic), Some(options)) = (settings.events_topic(), kafka_options(&settings)) {
-            let producer = Producer::new(&options)?;
+            let producer = Producer::new(&options, "topic of changes")?;
             tracker.spawn(jobs::send_events(Arc::clone(&gate), producer, topic.to_owned(), stop.clone()));
         }
         if let Some(options) = kafka {

@@ -25,11 +25,12 @@ pub struct Outgoing {
 /// Sends messages. Its queue is bounded by librdkafka's own settings; whoever sends waits for room.
 pub struct Producer {
     producer: FutureProducer,
+    what: &'static str,
 }
 
 impl Producer {
-    /// A producer; it connects when it is first used.
-    pub fn new(options: &Options) -> Result<Self> {
+    /// A producer to `what`, such as "dead-letter topic"; it connects when it is first used.
+    pub fn new(options: &Options, what: &'static str) -> Result<Self> {
         let producer = options
             .client()
             // All replicas have it, and a try again puts none of them twice.
@@ -41,7 +42,7 @@ impl Producer {
             .set("message.timeout.ms", limits::LETTERS_TIME.as_millis().to_string())
             .create()
             .map_err(|cause| Error::malformed("The Kafka settings cannot be used.").caused_by(cause))?;
-        Ok(Self { producer })
+        Ok(Self { producer, what })
     }
 
     /// Sends messages to a topic and waits until the broker has them all. After an error some of them may be there.
@@ -64,7 +65,7 @@ impl Producer {
         }
         let wait: Duration = limits::LETTERS_TIME;
         let sent = self.producer.send(record, wait).await;
-        sent.map(drop).map_err(|(cause, _)| Error::unavailable("Kafka broker", cause))
+        sent.map(drop).map_err(|(cause, _)| Error::unavailable(self.what, cause))
     }
 }
 

@@ -80,7 +80,8 @@ impl Writer {
         let mut waits =
             ExponentialBuilder::default().with_max_delay(limits::RETRY_WAIT).without_max_times().with_jitter().build();
         while !stop.is_cancelled() {
-            let started = Producer::new(&self.kafka).and_then(|letters| Ok((letters, Consumer::start(&self.kafka)?)));
+            let started =
+                Producer::new(&self.kafka, "dead-letter topic").and_then(|letters| Ok((letters, Consumer::start(&self.kafka)?)));
             let ended = match started {
                 Ok((letters, (consumer, events))) => Session::new(&self, consumer, letters, &stop).run(events).await,
                 Err(error) => Some(Chain(&error).to_string()),

@@ -16,6 +16,7 @@ mod tests;
 use std::fmt;
 
 pub use self::avro::avro_breaks;
+pub(in crate::schema) use self::avro::without_defaults;
 pub use self::json::json_breaks;
 
 /// Breaks that are listed of each direction: as many as details of one error; whoever has more reads the first ones anyway.

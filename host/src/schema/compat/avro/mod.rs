@@ -7,6 +7,8 @@
 
 mod tree;
 
+pub(in crate::schema) use self::tree::without_defaults;
+
 use std::collections::{HashMap, HashSet};
 
 use self::tree::{Field, Kind, Named, Tree, Type};

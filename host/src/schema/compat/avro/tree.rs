@@ -215,7 +215,7 @@ fn unwrapped(mut json: &Value, mut at: String) -> (&Value, String) {
     (json, at)
 }
 
-fn without_defaults(json: &mut Value) {
+pub(in crate::schema) fn without_defaults(json: &mut Value) {
     match json {
         Value::Array(items) => items.iter_mut().for_each(without_defaults),
         Value::Object(members) => {

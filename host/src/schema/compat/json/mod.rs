@@ -53,8 +53,8 @@ fn compared<'a>(old: &'a Doc<'a>, new: &'a Doc<'a>, direction: Direction) -> Vec
     let mut checker = Checker::new(old, new, direction);
     if let Some(obstacle) = new.obstacle.or(old.obstacle) {
         if old.root != new.root {
-            let reason = "a reference that is not `#/…` within the definition is not followed, so the versions cannot be shown to be \
-                          compatible";
+            let reason = "a reference that is not `#/…` within the definition is not followed, so the versions cannot be shown \
+                          to be compatible";
             let path = new.pointer_to(obstacle).or_else(|| old.pointer_to(obstacle)).unwrap_or_default();
             checker.breaks.add(path, reason.to_owned());
         }

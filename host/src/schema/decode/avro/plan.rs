@@ -9,6 +9,8 @@ use std::sync::Arc;
 use apache_avro::Schema;
 use apache_avro::schema::{Name, RecordSchema};
 
+use crate::schema::compat::without_defaults;
+
 /// How the records of one schema are read: its fields, in their order on the wire.
 #[derive(Debug)]
 pub struct Plan {
@@ -83,7 +85,8 @@ const EXPECTED: &str = "a reading is a record with `sensorId` (string), `timesta
 impl Plan {
     /// The plan for records written by `definition`, which may name types of the `references`. The error says what to change.
     pub fn new(definition: &str, references: &[Arc<str>]) -> Result<Self, String> {
-        let parsed = Schema::parse_str_with_list(definition, references);
+        let references: Vec<String> = references.iter().map(|reference| bare(reference)).collect();
+        let parsed = Schema::parse_str_with_list(&bare(definition), &references);
         let (schema, others) = parsed.map_err(|error| format!("it is no Avro schema: {error}"))?;
         let mut names = Names::new();
         for other in &others {
@@ -236,4 +239,12 @@ impl Pairs {
             Self::Record(fields) => fields.iter().all(|(_, values)| text(values)),
         }
     }
+}
+
+/// A definition without the defaults of its fields, which nobody needs who reads what was written by it: `apache_avro` looks at a default
+/// twice at each union that it lies in, so that a kilobyte of them could keep it busy for hours.
+fn bare(definition: &str) -> String {
+    let Ok(mut json) = serde_json::from_str(definition) else { return definition.to_owned() };
+    without_defaults(&mut json);
+    json.to_string()
 }
