@@ -55,7 +55,7 @@ pub const PASSWORDS_AT_ONCE: usize = 4;
 
 // ── The audit log and its events ─────────────────────────────────────────────────────────────────────────────────────
 
-/// Entries of the audit log that are looked through in one piece.
+/// Entries of the audit log that are looked through, or taken away, in one piece.
 pub const AUDIT_LINKS: i64 = 5_000;
 /// Broken places of the audit log that are told.
 pub const AUDIT_BREAKS: usize = 20;
@@ -66,6 +66,18 @@ pub const EVENTS_EVERY: Duration = Duration::from_millis(250);
 /// How often what is too old is looked for.
 pub const FORGET_EVERY: Duration = Duration::from_hours(1);
 
+/// Breaks that are listed of each direction: as many as details of one error; whoever has more reads the first ones anyway.
+pub const COMPAT_BREAKS: usize = 100;
+/// Steps of one comparison in one direction. A definition of 64 KiB with 800 properties takes 15,000, a `oneOf` of 30 kinds of
+/// objects 42,000. What multiplies its alternatives with one another is stopped here: after 50 ms as a rule, 300 ms at the worst.
+pub const COMPAT_STEPS: u64 = 200_000;
+/// How deep a comparison goes: an object in an object is one deep, an alternative one more. The stack of a thread has to hold it;
+/// this is half a MiB without optimisation. No more than 128, since what borrows from what is kept in as many bits.
+pub const COMPAT_DEPTH: usize = 128;
+/// Characters of a name or a value that a reason shows.
+pub const COMPAT_SHOWN: usize = 60;
+/// Bytes of a regular expression that is read, to see which names it takes; longer ones are compared by their text.
+pub const COMPAT_PATTERN_BYTES: usize = 256;
 /// How often a version of a schema is compared again, where others are registered meanwhile.
 pub const SCHEMA_TRIES: usize = 5;
 /// How long one call holds stored readings against a definition before it answers with what it has; within the time of a request.

@@ -1,6 +1,5 @@
 //! The audit log: what is on record, its chain, and changes as events.
 
-use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -25,18 +24,7 @@ async fn make(app: &App, name: &str) -> String {
 
 /// Runs `weir audit verify`; true where it ends with 0.
 fn verify(app: &App) -> (bool, Value) {
-    let done = Command::new(env!("CARGO_BIN_EXE_weir"))
-        .args(["audit", "verify", "--json", "--tenant", "acme"])
-        .env_clear()
-        .env("DATABASE_URL_PLATFORM", &app.databases.platform)
-        .env("DATABASE_URL_TIMESCALE", &app.databases.readings)
-        .env("WEIR_STORAGE_URL", format!("fs://{}", app.files().display()))
-        .env("WEIR_POLICIES", app.policies())
-        .output()
-        .expect("weir runs");
-    let told = String::from_utf8_lossy(&done.stdout).into_owned();
-    let verified = serde_json::from_str(&told).unwrap_or_else(|_| panic!("{told}{}", String::from_utf8_lossy(&done.stderr)));
-    (done.status.success(), verified)
+    app.shell_json(&["audit", "verify", "--json", "--tenant", "acme"])
 }
 
 /// What somebody with the database in their hands does, past every trigger.

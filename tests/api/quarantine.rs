@@ -43,19 +43,7 @@ pub(super) fn assert_verified(app: &App, tenant: &str) -> Value {
 
 /// Runs `weir ledger verify`; true where it ends with 0.
 pub(super) fn verify(app: &App, tenant: &str, more: &[&str]) -> (bool, Value) {
-    let done = std::process::Command::new(env!("CARGO_BIN_EXE_weir"))
-        .args(["ledger", "verify", "--json", "--tenant", tenant])
-        .args(more)
-        .env_clear()
-        .env("DATABASE_URL_PLATFORM", &app.databases.platform)
-        .env("DATABASE_URL_TIMESCALE", &app.databases.readings)
-        .env("WEIR_STORAGE_URL", format!("fs://{}", app.files().display()))
-        .env("WEIR_POLICIES", app.policies())
-        .output()
-        .expect("weir runs");
-    let told = String::from_utf8_lossy(&done.stdout).into_owned();
-    let recount = serde_json::from_str(&told).unwrap_or_else(|_| panic!("{told}{}", String::from_utf8_lossy(&done.stderr)));
-    (done.status.success(), recount)
+    app.shell_json(&[&["ledger", "verify", "--json", "--tenant", tenant], more].concat())
 }
 
 #[tokio::test]

@@ -56,9 +56,8 @@ async fn a_refusal_is_an_answer_and_a_backend_that_is_away_is_none() {
     acme.post(PROJECTS, &wrong).await.expect_error(400);
     let again = acme.post(PROJECTS, &wrong).await;
     assert_eq!((again.status, again.header("idempotency-replayed")), (400, Some("true")));
-    for key in ["", "a b", &"k".repeat(256), "\u{e4}"] {
-        let Ok(value) = reqwest::header::HeaderValue::from_str(key) else { continue };
-        let acme = app.acme().with("idempotency-key", &String::from_utf8_lossy(value.as_bytes()));
+    for key in ["", "a b", &"k".repeat(256)] {
+        let acme = app.acme().with("idempotency-key", key);
         acme.post(PROJECTS, &json!({ "name": "x" })).await.expect_error(400);
     }
     app.nobody().with("idempotency-key", "k").post(PROJECTS, &json!({ "name": "x" })).await.expect_error(401);

@@ -1,7 +1,5 @@
 //! Projects, users, pipelines and connectors: what all resources have in common, and what one alone has.
 
-use std::process::Command;
-
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -319,16 +317,7 @@ async fn a_key_is_replaced_by_a_new_one_in_front_and_a_rotation() {
     };
     assert_eq!(sealed_by(&app).await, "old");
     let both = format!("{NEW_KEY},{OLD_KEY}");
-    let rotated = Command::new(env!("CARGO_BIN_EXE_weir"))
-        .args(["secrets", "rotate"])
-        .env_clear()
-        .env("DATABASE_URL_PLATFORM", &app.databases.platform)
-        .env("DATABASE_URL_TIMESCALE", &app.databases.readings)
-        .env("WEIR_STORAGE_URL", format!("fs://{}", app.files().display()))
-        .env("WEIR_POLICIES", app.policies())
-        .env("WEIR_SECRET_KEYS", &both)
-        .output()
-        .expect("weir runs");
+    let rotated = app.shell(&["secrets", "rotate"], &[("WEIR_SECRET_KEYS", &both)]);
     assert!(rotated.status.success(), "{}", String::from_utf8_lossy(&rotated.stderr));
     assert_eq!(sealed_by(&app).await, "new");
     // The old key is not needed any more: what was kept is still there to stay what it is.

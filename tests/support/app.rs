@@ -186,6 +186,28 @@ impl App {
         }
     }
 
+    /// Runs `weir` from a shell beside it, with its databases, files and policies, and these variables besides.
+    pub fn shell(&self, arguments: &[&str], more: &[(&str, &str)]) -> std::process::Output {
+        Command::new(env!("CARGO_BIN_EXE_weir"))
+            .args(arguments)
+            .env_clear()
+            .env("DATABASE_URL_PLATFORM", &self.databases.platform)
+            .env("DATABASE_URL_TIMESCALE", &self.databases.readings)
+            .env("WEIR_STORAGE_URL", format!("fs://{}", self.files().display()))
+            .env("WEIR_POLICIES", self.policies())
+            .envs(more.iter().copied())
+            .output()
+            .expect("weir runs")
+    }
+
+    /// The same for what prints JSON; true where it ends with 0.
+    pub fn shell_json(&self, arguments: &[&str]) -> (bool, Value) {
+        let done = self.shell(arguments, &[]);
+        let told = String::from_utf8_lossy(&done.stdout);
+        let told = serde_json::from_str(&told).unwrap_or_else(|_| panic!("{told}{}", String::from_utf8_lossy(&done.stderr)));
+        (done.status.success(), told)
+    }
+
     /// What it has logged.
     pub fn log(&self) -> String {
         self.process.log.lock().expect("no test panicked with it").join("\n")

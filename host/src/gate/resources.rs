@@ -108,12 +108,9 @@ impl Gate {
         let mut open = serde_json::to_value(form).map_err(Error::internal)?;
         let taken = match R::SECRET {
             Secret::Nothing => Taken::Nothing,
-            Secret::Password => match open.get_mut("password").filter(|password| password.is_string()) {
-                Some(password) => match std::mem::replace(password, json!(config::MASK)) {
-                    Value::String(password) => Taken::Password(password),
-                    _ => Taken::Nothing,
-                },
-                None => Taken::Nothing,
+            Secret::Password => match open.get_mut("password") {
+                Some(Value::String(password)) => Taken::Password(std::mem::replace(password, config::MASK.to_owned())),
+                _ => Taken::Nothing,
             },
             Secret::InConfig => match open.get_mut("config").filter(|config| config.is_object()) {
                 Some(sent) => Taken::Config(config::take(sent)),

@@ -310,11 +310,8 @@ impl Gate {
     }
 }
 
-/// Refuses what breaks the promise of the version before it.
+/// Refuses what is of another type than the version before it, or breaks its promise.
 async fn keeps_up(before: &SchemaRow, kind: &str, definition: &str, promise: Compatibility) -> Result<()> {
-    if promise == Compatibility::None {
-        return Ok(());
-    }
     let breaks = breaks(before, kind, definition, promise).await?;
     if breaks.is_empty() {
         return Ok(());

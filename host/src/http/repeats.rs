@@ -51,6 +51,7 @@ async fn answered(app: &App, request: Request, next: Next) -> Result<Response, E
     let (mut parts, body) = request.into_parts();
     let caller = Caller::from_request_parts(&mut parts, app).await.map_err(|Problem(error)| error)?;
     let bearer = bearer(&parts)?.to_owned();
+    parts.extensions.insert(caller.clone());
     let body = input::read(body, limits::JSON_BODY_BYTES).await?;
     let asked = [parts.uri.to_string().as_bytes(), b"\n", &body].concat();
     match app.gate.repeat_claim(&caller, &bearer, &key, Digest::of(&asked)).await? {

@@ -222,13 +222,8 @@ async fn user_by_email(caller: Caller, State(app): State<App>, Path(email): Path
 /// List the projects that a user owns or belongs to.
 #[utoipa::path(get, path = "/users/{id}/projects", tag = "users", params(("id" = Uuid, Path), PageQuery),
     responses((status = 200, body = Page<Project>), (status = "4XX", body = ErrorBody)))]
-async fn projects_of_user(
-    caller: Caller,
-    State(app): State<App>,
-    Path(user): Path<Uuid>,
-    Query(query): Query<PageQuery>,
-) -> Reply<Vec<Project>> {
-    listed(app.gate.projects_of(&caller, user, &query.page()?).await?)
+async fn projects_of_user(caller: Caller, app: State<App>, user: Path<Uuid>, query: Query<PageQuery>) -> Reply<Vec<Project>> {
+    projects_of(caller, app, user, query).await
 }
 
 /// List the projects that a user owns or belongs to.

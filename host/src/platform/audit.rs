@@ -124,8 +124,9 @@ statements! {
     CHAIN = "select a.seq, a.prev, a.hash, weir_audit_hash(a) as computed from audit_log a
              where tenant = $1 and seq > $2 and seq <= $3 order by seq limit $4";
     TENANTS = "select tenant from audit_heads order by tenant";
-    /// The last entry that is too old. What lies before it is older, or was entered out of order by a clock that went back; it goes too.
-    TOO_OLD = "select max(seq) from audit_log where tenant = $1 and time < $2";
+    /// The last of the first entries that is too old. What lies before it is older, or was entered out of order by a clock that went back;
+    /// it goes too.
+    TOO_OLD = "select max(seq) from (select seq, time from audit_log where tenant = $1 order by seq limit $3) as first where time < $2";
     BEGIN_AFTER = "update audit_heads h set first_seq = a.seq + 1, first_prev = a.hash from audit_log a
                    where h.tenant = $1 and a.tenant = $1 and a.seq = $2";
     FORGET = "delete from audit_log where tenant = $1 and seq <= $2";
@@ -302,18 +303,34 @@ impl Platform {
         transaction.commit().await.map_err(failed)?;
         let mut forgotten = 0;
         for tenant in tenants {
-            let mut transaction = self.begin_as(&tenant).await?;
-            let last: Option<i64> =
-                sqlx::query_scalar(TOO_OLD).bind(&tenant).bind(before).fetch_one(&mut *transaction).await.map_err(failed)?;
-            let Some(last) = last else { continue };
-            sqlx::query(BEGIN_AFTER).bind(&tenant).bind(last).execute(&mut *transaction).await.map_err(failed)?;
-            let sql = "select set_config('weir.audit_forgets', 'on', true)";
-            sqlx::query(sql).execute(&mut *transaction).await.map_err(failed)?;
-            let done = sqlx::query(FORGET).bind(&tenant).bind(last).execute(&mut *transaction).await.map_err(failed)?;
-            transaction.commit().await.map_err(failed)?;
-            forgotten += done.rows_affected();
+            // In pieces: a statement has only so much time, and the tenant's changes wait for each.
+            loop {
+                let gone = self.audit_forget_some(&tenant, before).await?;
+                forgotten += gone;
+                if gone == 0 {
+                    break;
+                }
+            }
         }
         Ok(forgotten)
+    }
+
+    async fn audit_forget_some(&self, tenant: &str, before: DateTime<Utc>) -> Result<u64> {
+        let mut transaction = self.begin_as(tenant).await?;
+        let last: Option<i64> = sqlx::query_scalar(TOO_OLD)
+            .bind(tenant)
+            .bind(before)
+            .bind(limits::AUDIT_LINKS)
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        let Some(last) = last else { return Ok(0) };
+        sqlx::query(BEGIN_AFTER).bind(tenant).bind(last).execute(&mut *transaction).await.map_err(failed)?;
+        let sql = "select set_config('weir.audit_forgets', 'on', true)";
+        sqlx::query(sql).execute(&mut *transaction).await.map_err(failed)?;
+        let done = sqlx::query(FORGET).bind(tenant).bind(last).execute(&mut *transaction).await.map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(done.rows_affected())
     }
 }
 

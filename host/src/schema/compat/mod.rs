@@ -18,19 +18,7 @@ use std::fmt;
 pub use self::avro::avro_breaks;
 pub(in crate::schema) use self::avro::without_defaults;
 pub use self::json::json_breaks;
-
-/// Breaks that are listed of each direction: as many as details of one error; whoever has more reads the first ones anyway.
-pub const COMPAT_BREAKS: usize = 100;
-/// Steps of one comparison in one direction. A definition of 64 KiB with 800 properties takes 15,000, a `oneOf` of 30 kinds of
-/// objects 42,000. What multiplies its alternatives with one another is stopped here: after 50 ms as a rule, 300 ms at the worst.
-pub const COMPAT_STEPS: u64 = 200_000;
-/// How deep a comparison goes: an object in an object is one deep, an alternative one more. The stack of a thread has to hold it;
-/// this is half a MiB without optimisation. No more than 128, since what borrows from what is kept in as many bits.
-pub const COMPAT_DEPTH: usize = 128;
-/// Characters of a name or a value that a reason shows.
-pub const COMPAT_SHOWN: usize = 60;
-/// Bytes of a regular expression that is read, to see which names it takes; longer ones are compared by their text.
-pub const COMPAT_PATTERN_BYTES: usize = 256;
+use crate::limits::{COMPAT_BREAKS, COMPAT_SHOWN, COMPAT_STEPS};
 
 /// What a new version of a schema has to keep up with: the latest version before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]

@@ -12,8 +12,9 @@ pub(in crate::schema) use self::tree::without_defaults;
 use std::collections::{HashMap, HashSet};
 
 use self::tree::{Field, Kind, Named, Tree, Type};
-use super::{Break, Breaks, COMPAT_DEPTH, COMPAT_STEPS, Compatibility, Direction, below, code};
+use super::{Break, Breaks, Compatibility, Direction, below, code};
 use crate::error::Error;
+use crate::limits::{COMPAT_DEPTH, COMPAT_STEPS};
 
 /// The breaks between two Avro schemas that `mode` asks for; an error where one of them is none.
 pub fn avro_breaks(old: &str, new: &str, mode: Compatibility) -> Result<Vec<Break>, Error> {

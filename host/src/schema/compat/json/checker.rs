@@ -5,13 +5,14 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use super::super::{Breaks, COMPAT_DEPTH, COMPAT_STEPS, Direction, because};
+use super::super::{Breaks, Direction, because};
 use super::demand::{Demand, What, demands};
 use super::doc::{Doc, Node};
 use super::given::Given;
 use super::kinds::Types;
 use super::memory::{Key, Memory, Recalled};
 use super::pattern::Pattern;
+use crate::limits::{COMPAT_DEPTH, COMPAT_STEPS};
 
 /// One comparison of two definitions in one direction.
 pub(super) struct Checker<'a> {

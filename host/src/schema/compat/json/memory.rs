@@ -13,7 +13,7 @@ pub(super) type Key = Vec<usize>;
 /// The frames that something was borrowed from, a bit each: there are no more of them than comparisons go deep.
 type Loan = u128;
 
-const _: () = assert!(super::super::COMPAT_DEPTH <= 128, "a frame is a bit");
+const _: () = assert!(crate::limits::COMPAT_DEPTH <= 128, "a frame is a bit");
 
 /// What is known of a comparison.
 #[derive(Clone, Copy)]

@@ -6,8 +6,8 @@
 
 use std::rc::Rc;
 
-use super::super::COMPAT_PATTERN_BYTES;
 use super::Checker;
+use crate::limits::COMPAT_PATTERN_BYTES;
 
 /// States of one expression; beyond it, it is not read.
 const STATES: usize = 512;
