@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use self::kafka::Broker;
 use self::postgres::Cluster;
 use crate::commands::Failure;
+use crate::platform::identity::{TOKEN, new_secret};
 use crate::serve;
 use crate::settings::Settings;
 
@@ -111,7 +112,7 @@ fn bootstrap_token(data: &Path, given: Option<String>) -> Result<String, Failure
         )),
         (Some(kept), _) => Ok(kept.trim().to_owned()),
         (None, given) => {
-            let token = given.unwrap_or_else(crate::platform::accounts::new_secret);
+            let token = given.unwrap_or_else(|| new_secret(TOKEN));
             keep_secret(&kept, &token)?;
             Ok(token)
         }

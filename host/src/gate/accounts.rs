@@ -12,7 +12,8 @@ use crate::limits;
 use crate::model::{Action, Caller, Operation, Resource, Subject, Tenant, check_name};
 use crate::paging::{Listed, PageOf};
 use crate::platform::accounts::TokenFields;
-pub use crate::platform::accounts::{TenantChange, TenantRow, TokenRow, new_secret};
+pub use crate::platform::accounts::{TenantChange, TenantRow, TokenRow};
+use crate::platform::identity::{TOKEN, new_secret};
 use crate::policy::{Permit, scope};
 
 /// A token and its secret, which nobody can see again.
@@ -86,7 +87,7 @@ impl Gate {
             None => Subject::token(&name),
         };
         self.check_reach(caller, &subject).await?;
-        let secret = new_secret();
+        let secret = new_secret(TOKEN);
         let fields = TokenFields { name: &name, user_id, scopes: &scopes, expires_at };
         let token = self.platform.token_create(&permit, fields, &secret).await?;
         Ok(CreatedToken { token, secret })

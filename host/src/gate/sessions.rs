@@ -16,7 +16,7 @@ use super::resources::User;
 use crate::error::{Error, Kind, Result};
 use crate::limits;
 use crate::model::{Caller, Credential, Tenant};
-use crate::platform::identity::{Candidate, Opened, new_session};
+use crate::platform::identity::{Candidate, Opened, SESSION, new_secret};
 use crate::secrets::password;
 use crate::settings::Secret;
 use crate::times;
@@ -117,7 +117,7 @@ impl Gate {
             [of] => of,
             several => return Err(self.ambiguous(several).await?),
         };
-        let secret = new_session();
+        let secret = new_secret(SESSION);
         let now = self.clock.now();
         let end = now + TimeDelta::from_std(self.session).map_err(Error::internal)?;
         match self.platform.session_open(of, &secret, (now, end), request_id).await? {
@@ -226,5 +226,5 @@ fn locked_out(end: DateTime<Utc>, now: DateTime<Utc>) -> Error {
 /// A hash of no password, as costly as any.
 fn nobodys_hash() -> &'static str {
     static HASH: OnceLock<String> = OnceLock::new();
-    HASH.get_or_init(|| password::hash(&new_session()).unwrap_or_default())
+    HASH.get_or_init(|| password::hash(&new_secret(SESSION)).unwrap_or_default())
 }

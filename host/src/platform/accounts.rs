@@ -1,7 +1,5 @@
 //! Tenants and API tokens. Of a token only its SHA-256 is kept: it has 256 random bits, so nothing slower is needed.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::FromRow;
@@ -111,12 +109,6 @@ statements! {
     TOKEN_GET = "select id, name, user_id, scopes, expires_at, created_at from tokens
                  where tenant = $1 and id = $2 and revoked_at is null";
     TOKEN_REVOKE = "update tokens set revoked_at = now() where tenant = $1 and id = $2 and revoked_at is null";
-}
-
-/// A new secret: `weir_` and 256 random bits in base64url.
-pub fn new_secret() -> String {
-    let random: [u8; 32] = rand::random();
-    format!("weir_{}", URL_SAFE_NO_PAD.encode(random))
 }
 
 fn tenant_details(row: &TenantRow) -> Value {

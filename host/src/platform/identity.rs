@@ -118,10 +118,15 @@ statements! {
     SELF = "select * from users where tenant = $1 and id = $2";
 }
 
-/// A new session's secret: `weir_s_` and 256 random bits in base64url.
-pub fn new_session() -> String {
+/// How an API token begins.
+pub const TOKEN: &str = "weir_";
+/// How a session begins.
+pub const SESSION: &str = "weir_s_";
+
+/// A new secret: its kind's beginning and 256 random bits in base64url.
+pub fn new_secret(beginning: &str) -> String {
     let random: [u8; 32] = rand::random();
-    format!("weir_s_{}", URL_SAFE_NO_PAD.encode(random))
+    format!("{beginning}{}", URL_SAFE_NO_PAD.encode(random))
 }
 
 pub(super) fn digest(secret: &str) -> Vec<u8> {
