@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use weir::model::{Action, Caller, Resource, Subject, Tenant};
+use weir::model::{Action, Attempt, Caller, Resource, Subject, Tenant};
 use weir::policy::{Options, Policy};
 use weir::vitals::Vitals;
 
@@ -92,6 +92,7 @@ fn the_picture_is_the_one_that_was_reviewed() {
                 home: parse(home),
                 bearer: None,
                 request_id: "matrix".into(),
+                attempt: Attempt::default(),
             };
             let mut nothing = true;
             for resource in resources() {

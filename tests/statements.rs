@@ -52,6 +52,7 @@ async fn a_query_that_forgets_the_tenant_sees_nothing() {
         "idempotency",
         "sessions",
         "login_failures",
+        "storage_use",
     ] {
         let sql = format!("select count(*) from {table}");
         let seen: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&mut connection).await.expect("a count");

@@ -12,6 +12,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("batch", &[]),
     ("cases", &[]),
     ("error", &[]),
+    ("forms", &[]),
     ("ledger", &[]),
     ("limits", &[]),
     ("model", &[]),
@@ -67,7 +68,7 @@ const FLOORS: &[(&str, &[&str])] = &[
 
 /// Floor 0: everybody may use it.
 const NOUNS: &[&str] =
-    &["batch", "cases", "error", "ledger", "limits", "model", "paging", "rules", "settings", "times", "turns", "vitals"];
+    &["batch", "cases", "error", "forms", "ledger", "limits", "model", "paging", "rules", "settings", "times", "turns", "vitals"];
 
 /// Which external crate may be named where.
 const CRATES: &[(&str, &[&str])] = &[

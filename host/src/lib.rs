@@ -10,11 +10,12 @@
 //! | 3 gates | [`gate`] | the straight lines: the only place where deciders meet stores |
 //! | 2 stores | [`platform`], [`timescale`], [`objects`], [`kafka`], [`registry`], [`issuer`] | a backend each; public methods take a `Permit` first |
 //! | 1 deciders | [`policy`], [`schema`], [`guest`], [`budget`], [`rates`], [`secrets`] | values in, verdicts out; no SQL, HTTP, Kafka or object store |
-//! | 0 nouns | [`batch`], [`cases`], [`model`], [`error`], [`rules`], [`ledger`], [`limits`], [`paging`], [`settings`], [`times`], [`turns`], [`vitals`] | no I/O, no async, no framework |
+//! | 0 nouns | [`batch`], [`cases`], [`forms`], [`model`], [`error`], [`rules`], [`ledger`], [`limits`], [`paging`], [`settings`], [`times`], [`turns`], [`vitals`] | no I/O, no async, no framework |
 
 pub mod batch;
 pub mod cases;
 pub mod error;
+pub mod forms;
 pub mod ledger;
 pub mod limits;
 pub mod model;

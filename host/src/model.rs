@@ -3,6 +3,7 @@
 //! Values only: nothing here does I/O or knows a framework. A name that parsed is a name that is allowed;
 //! the rules stand beside each type and nowhere else.
 
+mod attempt;
 mod bearer;
 
 use std::fmt;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+pub use self::attempt::{Attempt, Attempted};
 pub use self::bearer::{Bearer, Credential, Scope};
 use crate::error::Error;
 use crate::limits;
@@ -105,6 +107,8 @@ pub struct Caller {
     pub bearer: Option<Arc<Bearer>>,
     /// The request that it made, or the batch's id for the writer.
     pub request_id: Arc<str>,
+    /// Where somebody looks what became of its request: what it was last allowed to change.
+    pub attempt: Attempt,
 }
 
 impl Caller {
@@ -116,6 +120,7 @@ impl Caller {
             home: tenant.clone(),
             bearer: None,
             request_id: request_id.into(),
+            attempt: Attempt::default(),
         }
     }
 }
@@ -465,13 +470,4 @@ impl Clock for SystemClock {
     fn now(&self) -> DateTime<Utc> {
         Utc::now()
     }
-}
-
-/// A field that tells "not sent" (`None`) from null (`Some(None)`): a change leaves the first as it is and empties the second.
-pub fn sent<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
-where
-    T: serde::Deserialize<'de>,
-    D: serde::Deserializer<'de>,
-{
-    serde::Deserialize::deserialize(deserializer).map(Some)
 }

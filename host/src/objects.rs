@@ -402,7 +402,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::model::{Action, Caller, Resource, Subject, Tenant};
+    use crate::model::{Action, Attempt, Caller, Resource, Subject, Tenant};
     use crate::policy::{self, Policy};
     use crate::vitals::Vitals;
 
@@ -417,6 +417,7 @@ mod tests {
             home: tenant,
             bearer: None,
             request_id: "r1".into(),
+            attempt: Attempt::default(),
         };
         policy.authorise(&caller, Action::Write, &Resource::file("reports", "a")).expect("allowed")
     }

@@ -104,3 +104,83 @@ async fn lists_are_paged_by_key() {
     }
     app.stop();
 }
+
+#[tokio::test]
+async fn tenants_are_resources_like_others() {
+    let app = App::start().await;
+    let administrator = app.administrator();
+    let path = "/api/platform/tenants/acme";
+    let read = administrator.get(path).await;
+    let etag = read.header("etag").expect("a tag").to_owned();
+    assert_eq!(read.expect(200)["data"]["quotas"]["storageBytes"], json!(null));
+    let careful = administrator.clone().with("if-match", &etag);
+    let changed = careful.put(path, &json!({ "name": "Acme Ltd", "quotas": { "storageBytes": 1_000_000 } })).await.expect(200);
+    assert_eq!((&changed["data"]["name"], &changed["data"]["quotas"]["storageBytes"]), (&json!("Acme Ltd"), &json!(1_000_000)));
+    careful.put(path, &json!({ "name": "Acme Inc" })).await.expect_error(412);
+    let left = administrator.put(path, &json!({ "quotas": { "readingsPerSecond": 5 } })).await.expect(200);
+    assert_eq!(left["data"]["quotas"]["storageBytes"], json!(1_000_000), "what is left out stays");
+
+    let named = administrator.get("/api/platform/tenants?name=Acme%20Ltd").await.expect(200);
+    assert_eq!(named["data"].as_array().map(Vec::len), Some(1));
+    administrator.put("/api/platform/tenants/globex", &json!({ "status": "suspended" })).await.expect(200);
+    let suspended = administrator.get("/api/platform/tenants?status=suspended").await.expect(200);
+    assert_eq!((&suspended["data"][0]["slug"], suspended["data"].as_array().map(Vec::len)), (&json!("globex"), Some(1)));
+    for (form, place) in [
+        (json!({ "slug": "Not a slug" }), "/slug"),
+        (json!({ "slug": "x", "name": "" }), "/name"),
+        (json!({ "slug": "x", "quotas": { "storageBytes": 0 } }), "/quotas/storageBytes"),
+        (json!({ "slug": "x", "quotas": { "guestTimeMs": 60_001 } }), "/quotas/guestTimeMs"),
+        (json!({ "slug": "x", "quotas": { "colour": 1 } }), "/quotas/colour"),
+    ] {
+        let refused = administrator.post("/api/platform/tenants", &form).await.expect(400);
+        assert_eq!(refused["details"][0]["path"], place, "{form}");
+    }
+    app.stop();
+}
+
+#[tokio::test]
+async fn a_tenant_goes_when_it_is_suspended_and_has_nothing_left() {
+    let app = App::start().await;
+    let (administrator, acme, path) = (app.administrator(), app.acme(), "/api/platform/tenants/acme");
+    let project = acme.post("/api/platform/projects", &json!({ "name": "plant" })).await.expect(201);
+    let reading = json!({ "sensorId": "room-4", "timestamp": "2026-05-04T12:00:00Z", "value": 1 });
+    acme.post("/api/timescale/sensor-readings", &reading).await.expect(201);
+    assert!(administrator.delete(path).await.expect_error(409).contains("suspend it first"));
+    administrator.put(path, &json!({ "status": "suspended" })).await.expect(200);
+    assert!(administrator.delete(path).await.expect_error(409).contains("readings"));
+    let there = administrator.of("acme");
+    there.delete("/api/timescale/sensor-readings/room-4/2026-05-04T12:00:00Z").await.expect(204);
+    assert!(administrator.delete(path).await.expect_error(409).contains("1 projects"));
+    let project = project["data"]["id"].as_str().expect("an id");
+    there.delete(&format!("/api/platform/projects/{project}")).await.expect(204);
+    administrator.clone().with("if-match", "\"0\"").delete(path).await.expect_error(412);
+    administrator.delete(path).await.expect(204);
+    administrator.get(path).await.expect_error(404);
+    administrator.delete(path).await.expect_error(404);
+    assert!(acme.get(TOKENS).await.expect_error(401).contains("not known"), "its credentials went with it");
+    app.globex().get(TOKENS).await.expect(200);
+    app.acme().delete("/api/platform/tenants/globex").await.expect_error(401);
+    app.globex().delete("/api/platform/tenants/globex").await.expect_error(403);
+    app.stop();
+}
+
+#[tokio::test]
+async fn tokens_are_filtered_and_revoked_with_care() {
+    let app = App::start().await;
+    let acme = app.acme();
+    let user = acme.post("/api/platform/users", &json!({ "email": "ann@acme.example" })).await.expect(201);
+    let user = user["data"]["id"].as_str().expect("an id").to_owned();
+    let made = acme.post(TOKENS, &json!({ "name": "anns", "userId": user })).await.expect(201);
+    let names = async |query: &str| -> Vec<String> {
+        let found = acme.get(&format!("{TOKENS}{query}")).await.expect(200);
+        found["data"].as_array().expect("a list").iter().map(|one| one["name"].as_str().expect("a name").to_owned()).collect()
+    };
+    assert_eq!(names(&format!("?userId={user}")).await, ["anns"]);
+    assert_eq!(names("?name=reader").await, ["reader"]);
+    assert_eq!(names(&format!("?name=reader&userId={user}")).await, [""; 0]);
+    let path = format!("{TOKENS}/{}", made["data"]["id"].as_str().expect("an id"));
+    acme.clone().with("if-match", "\"0\"").delete(&path).await.expect_error(412);
+    let etag = acme.get(&path).await.header("etag").expect("a tag").to_owned();
+    acme.clone().with("if-match", &etag).delete(&path).await.expect(204);
+    app.stop();
+}

@@ -73,11 +73,34 @@ async fn a_change_is_on_record_with_before_and_after_and_a_denial_with_its_reaso
 }
 
 #[tokio::test]
-async fn what_fails_leaves_no_trace_of_having_been_done() {
+async fn what_was_allowed_and_not_done_is_on_record_with_what_its_client_was_told() {
     let app = App::start().await;
     let before = entries(&app, "").await.len();
-    app.acme().post(PROJECTS, &json!({ "name": "x", "ownerId": "01890000-0000-7000-8000-000000000000" })).await.expect_error(409);
-    assert_eq!(entries(&app, "").await.len(), before);
+    let nobodys = json!({ "name": "x", "ownerId": "01890000-0000-7000-8000-000000000000" });
+    let told = app.acme().with("x-request-id", "try-1").post(PROJECTS, &nobodys).await.expect_error(409);
+    let all = entries(&app, "").await;
+    assert_eq!(all.len(), before + 1, "and nothing of its having been done");
+    let failed = &all[0];
+    assert_eq!(entries(&app, "?outcome=failed").await, [failed.clone()]);
+    assert_eq!(
+        (&failed["object"], &failed["action"], &failed["status"], &failed["requestId"], &failed["subject"]),
+        (&json!("/platform/projects"), &json!("write"), &json!(409), &json!("try-1"), &json!("token:administrator"))
+    );
+    assert!(told.contains(failed["details"]["error"].as_str().expect("a sentence")), "{told} | {failed}");
+
+    // What nobody was allowed has not failed, and what only reads changes nothing.
+    app.client("acme", "reader").post(PROJECTS, &json!({ "name": "x" })).await.expect_error(403);
+    app.acme().get(&format!("{PROJECTS}/01890000-0000-7000-8000-000000000000")).await.expect_error(404);
+    // A repeat under an idempotency key fails once.
+    let keyed = app.acme().with("idempotency-key", "k");
+    for _ in 0..2 {
+        assert_eq!(keyed.post(PROJECTS, &nobodys).await.status, 409);
+    }
+    assert_eq!(entries(&app, "?outcome=failed").await.len(), 2);
+    let (sound, verified) = verify(&app);
+    assert!(sound, "{verified}");
+    tamper(&app, "update audit_log set status = 400 where outcome = 'failed'").await;
+    assert!(verify(&app).1["breaks"].to_string().contains("was changed"), "the status is in the hash");
     app.stop();
 }
 

@@ -101,15 +101,43 @@ async fn a_quota_is_a_field_of_the_tenant() {
     let administrator = app.administrator();
     let made = json!({ "slug": "initech", "quotas": { "readingsPerSecond": 7 } });
     let made = administrator.post("/api/platform/tenants", &made).await.expect(201);
-    let unbounded = json!({ "readingsPerSecond": 7, "requestsPerSecond": null, "guestTimeMs": null, "guestMemoryBytes": null, "guestCpuMsPerSecond": null });
+    let unbounded = json!({ "readingsPerSecond": 7, "storageBytes": null, "requestsPerSecond": null, "guestTimeMs": null, "guestMemoryBytes": null, "guestCpuMsPerSecond": null });
     assert_eq!(made["data"]["quotas"], unbounded);
     let path = "/api/platform/tenants/initech";
     administrator.put(path, &json!({ "name": "Initech" })).await.expect(200);
     administrator.put(path, &json!({ "quotas": {} })).await.expect(200);
     assert_eq!(administrator.get(path).await.expect(200)["data"]["quotas"]["readingsPerSecond"], 7, "what is left out stays");
-    for bad in [json!({ "readingsPerSecond": 0 }), json!({ "readingsPerSecond": -1 }), json!({ "storageBytes": 1 }), json!(5)] {
+    for bad in [json!({ "readingsPerSecond": 0 }), json!({ "readingsPerSecond": -1 }), json!({ "storage": 1 }), json!(5)] {
         administrator.put(path, &json!({ "quotas": bad })).await.expect_error(400);
     }
     app.acme().put(TENANT, &json!({ "quotas": { "readingsPerSecond": null } })).await.expect_error(403);
+    app.stop();
+}
+
+#[tokio::test]
+async fn files_beyond_a_tenants_storage_are_refused_and_leave_nothing_behind() {
+    let app = App::start().await;
+    let acme = app.acme();
+    acme.post("/api/storage/buckets", &json!({ "name": "reports" })).await.expect(201);
+    let put = async |name: &str, size: usize| {
+        let client = acme.clone().with("content-type", "text/plain");
+        client.ask(Method::PUT, &format!("/api/storage/files/reports/{name}"), vec![b'x'; size]).await
+    };
+    // What was there before there was a bound counts as well.
+    assert_eq!(put("first", 600).await.status, 201);
+    app.administrator().put(TENANT, &json!({ "quotas": { "storageBytes": 1_000 } })).await.expect(200);
+    assert!(put("second", 500).await.expect_error(413).contains("storageBytes"));
+    // One whose size nobody told beforehand is looked at when it has come.
+    let pieces = futures_util::stream::iter([Ok::<_, std::io::Error>(vec![b'x'; 250]), Ok(vec![b'x'; 250])]);
+    let client = acme.clone().with("content-type", "text/plain");
+    let streamed = client.ask(Method::PUT, "/api/storage/files/reports/second", reqwest::Body::wrap_stream(pieces)).await;
+    streamed.expect_error(413);
+    acme.get("/api/storage/files/download/reports/second").await.expect_error(404);
+    assert_eq!(put("second", 400).await.status, 201, "up to the bound");
+    assert_eq!(put("first", 500).await.status, 200, "in place of what it replaces");
+    assert_eq!(put("third", 101).await.status, 413);
+    acme.delete("/api/storage/files/reports/second").await.expect(204);
+    assert_eq!(put("third", 500).await.status, 201, "what was deleted counts no more");
+    assert_eq!(app.globex().post("/api/storage/buckets", &json!({ "name": "reports" })).await.status, 201);
     app.stop();
 }

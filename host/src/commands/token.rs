@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use clap::Subcommand;
 
 use super::{Failure, caller, print_line, time};
-use crate::gate::accounts::NewToken;
+use crate::gate::tokens::NewToken;
 use crate::serve;
 use crate::settings::Settings;
 

@@ -7,17 +7,18 @@ use std::path::Path;
 
 use bytes::Bytes;
 use serde_json::json;
-use uuid::Uuid;
 
 use super::keep_secret;
 use crate::commands::Failure;
 use crate::error::Kind;
 use crate::gate::Gate;
-use crate::gate::accounts::{NewToken, TenantChange};
 use crate::gate::catalogue::TopicChange;
 use crate::gate::chains::ChainOf;
+use crate::gate::resources::{self, NewTenant};
+use crate::gate::tokens::{NewToken, TokenFilter};
 use crate::gate::validators::NewValidator;
-use crate::model::{Caller, ErrorStrategy, Subject, Tenant};
+use crate::model::{Attempt, Caller, ErrorStrategy, Subject, Tenant};
+use crate::paging::PageOf;
 
 /// The sample topic.
 pub(super) const TOPIC: &str = "demo.readings";
@@ -31,10 +32,15 @@ const VALIDATOR: &str = "range-check";
 pub(super) async fn load(gate: &Gate, data: &Path, guests: Option<&Path>) -> Result<String, Failure> {
     // The caller of the bootstrap token: it may do everything, by the policy files that `weir dev` starts with.
     let home = Tenant::parse("default")?;
-    let administrator =
-        Caller { subject: Subject::token("bootstrap"), tenant: home.clone(), home, bearer: None, request_id: "weir-dev".into() };
-    let sample = TenantChange { name: Some("Sample tenant".to_owned()), ..TenantChange::default() };
-    match gate.tenant_create(&administrator, TENANT, &sample).await {
+    let administrator = Caller {
+        subject: Subject::token("bootstrap"),
+        tenant: home.clone(),
+        home,
+        bearer: None,
+        request_id: "weir-dev".into(),
+        attempt: Attempt::default(),
+    };
+    match gate.resource_create::<resources::Tenant>(&administrator, NewTenant::named(TENANT, "Sample tenant")).await {
         Err(error) if error.kind() != Kind::Conflict => return Err(error.into()),
         _ => {}
     }
@@ -75,9 +81,9 @@ async fn token(gate: &Gate, caller: &Caller, data: &Path) -> Result<String, Fail
         return Ok(token.trim().to_owned());
     }
     // The name that the sample policy file speaks of; one of an earlier start may still have it.
-    let taken = gate.token_list(caller, &crate::paging::PageOf { limit: crate::limits::PAGE_MAX, after: None }).await?;
-    for old in taken.items.iter().filter(|token| token.name == TENANT).map(|token| token.id).collect::<Vec<Uuid>>() {
-        gate.token_revoke(caller, old).await?;
+    let named = TokenFilter { name: Some(TENANT.to_owned()), ..TokenFilter::default() };
+    for old in gate.token_list(caller, &named, &PageOf { limit: 1, after: None }).await?.items {
+        gate.token_revoke(caller, old.id, &|_| true).await?;
     }
     let created = gate.token_create(caller, NewToken { name: TENANT.to_owned(), ..NewToken::default() }).await?;
     keep_secret(&kept, &created.secret)?;

@@ -3,8 +3,8 @@
 use uuid::Uuid;
 
 use super::Gate;
-use crate::error::{Error, Result};
-use crate::model::{Action, Caller, Resource};
+use crate::error::{Chain, Error, Result};
+use crate::model::{Action, Attempted, Caller, Resource};
 use crate::paging::{Listed, PageOf};
 pub use crate::platform::audit::{AuditFilter, Entry, Verified};
 
@@ -21,6 +21,14 @@ impl Gate {
     pub async fn audit_get(&self, caller: &Caller, id: Uuid) -> Result<Entry> {
         let permit = self.authorise(caller, Action::Read, &Resource::platform_one(AUDIT, &id.to_string())).await?;
         self.platform.audit_get(&permit, id).await?.ok_or_else(|| Error::not_found(format!("audit entry `{id}`")))
+    }
+
+    /// Writes down that something was allowed and not done, and what whoever wanted it was told.
+    pub async fn audit_failure(&self, attempted: &Attempted, request_id: &str, status: u16, sentence: &str) {
+        if let Err(error) = self.platform.audit_failure(attempted, request_id, status, sentence).await {
+            let Attempted { subject, action, resource, .. } = attempted;
+            tracing::warn!(error = %Chain(&error), %subject, %action, %resource, status, "a failure could not be audited");
+        }
     }
 
     /// Looks through the tenant's chain of entries for one that was changed, removed or put elsewhere.

@@ -8,7 +8,7 @@ use super::documents::{Sent, TOPICS};
 use crate::error::{Error, Result};
 use crate::model::{Action, Caller, Operation, Resource, check_topic_name};
 use crate::paging::{Listed, PageOf};
-pub use crate::platform::catalogue::{IngestTopic, TopicChange, TopicRow};
+pub use crate::platform::catalogue::{IngestTopic, TopicChange, TopicFilter, TopicRow};
 use crate::platform::resource::Unchanged;
 
 /// A new topic, as a document.
@@ -47,9 +47,9 @@ impl Gate {
     }
 
     /// One page of the tenant's topics.
-    pub async fn topic_list(&self, caller: &Caller, page: &PageOf) -> Result<Listed<TopicRow>> {
+    pub async fn topic_list(&self, caller: &Caller, filter: &TopicFilter, page: &PageOf) -> Result<Listed<TopicRow>> {
         let permit = self.authorise(caller, Action::Read, &Resource::platform(TOPICS)).await?;
-        self.platform.topic_list(&permit, page).await
+        self.platform.topic_list(&permit, filter, page).await
     }
 
     /// One topic.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::Gate;
 use crate::error::{Error, Kind, Result};
 use crate::issuer::{Issuer, Vouches};
-use crate::model::{Action, Bearer, Caller, Credential, Resource, Scope, Subject, Tenant};
+use crate::model::{Action, Attempt, Bearer, Caller, Credential, Resource, Scope, Subject, Tenant};
 use crate::platform::identity::Known;
 use crate::policy::scope;
 
@@ -31,7 +31,14 @@ impl Gate {
             _ => self.known(bearer).await?,
         };
         let Identity { subject, home, bearer } = identity;
-        let caller = Caller { subject, tenant: home.clone(), home, bearer: Some(Arc::new(bearer)), request_id };
+        let caller = Caller {
+            subject,
+            tenant: home.clone(),
+            home,
+            bearer: Some(Arc::new(bearer)),
+            request_id,
+            attempt: Attempt::default(),
+        };
         self.within_rates(&caller).await?;
         match tenant {
             Some(tenant) if tenant != caller.home.as_str() => self.act_in(caller, tenant).await,

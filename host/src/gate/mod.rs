@@ -3,7 +3,6 @@
 //! Every method begins with [`Gate::authorise`], so that what follows holds a permit; a denial is audited there. Both entrances
 //! end here, and nothing here knows HTTP or Kafka.
 
-pub mod accounts;
 pub mod audit;
 pub mod catalogue;
 pub mod chains;
@@ -23,6 +22,7 @@ pub mod resources;
 pub mod samples;
 pub mod schemas;
 pub mod sessions;
+pub mod tokens;
 pub mod trial;
 pub mod validators;
 
@@ -35,7 +35,7 @@ use crate::budget::Budget;
 use crate::error::{Chain, Result};
 use crate::guest::Engine;
 use crate::issuer::Issuer;
-use crate::model::{Action, Caller, Clock, Resource};
+use crate::model::{Action, Attempted, Caller, Clock, Resource};
 use crate::objects::ObjectStore;
 use crate::platform::Platform;
 use crate::policy::{Permit, Policy};
@@ -98,7 +98,12 @@ impl Gate {
     /// The policy's decision: a permit, or an error that is on record.
     async fn authorise(&self, caller: &Caller, action: Action, resource: &Resource) -> Result<Permit> {
         let denied = match self.policy.authorise(caller, action, resource) {
-            Ok(permit) => return Ok(permit),
+            Ok(permit) => {
+                if action != Action::Read {
+                    caller.attempt.note(|| attempted(&permit));
+                }
+                return Ok(permit);
+            }
             Err(denied) => denied,
         };
         if let Err(error) = self.platform.audit_denial(&denied, &caller.request_id).await {
@@ -106,5 +111,15 @@ impl Gate {
             tracing::warn!(error = %Chain(&error), subject = %caller.subject, "a denial could not be audited: {denied}");
         }
         Err(denied.into())
+    }
+}
+
+fn attempted(permit: &Permit) -> Attempted {
+    Attempted {
+        subject: permit.subject().clone(),
+        tenant: permit.tenant().clone(),
+        action: permit.action(),
+        resource: permit.resource().clone(),
+        revision: Arc::clone(permit.revision()),
     }
 }

@@ -167,7 +167,7 @@ impl Gate {
         check_object_name(name)?;
         check_content_type(content_type)?;
         let chain = self.platform.chain_steps(&permit, &ChainOf::Objects(bucket.to_owned())).await?;
-        let key = self.platform.object_reserve(&permit, bucket, name).await?.ok_or_else(|| no_bucket(bucket))?;
+        let key = self.platform.object_reserve(&permit, bucket, name, size).await?.ok_or_else(|| no_bucket(bucket))?;
         let facts = || ObjectFacts {
             bucket: bucket.to_owned(),
             name: name.to_owned(),

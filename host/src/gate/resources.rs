@@ -12,21 +12,31 @@ use uuid::Uuid;
 use super::Gate;
 use super::documents::Sent;
 use crate::error::{Error, Kind, Result};
-use crate::model::{Action, Caller, Operation, Resource as Object, Subject};
+use crate::model::{self, Action, Caller, Operation, Resource as Object, Subject};
 use crate::paging::{Listed, PageOf};
 pub use crate::platform::resource::connectors::{Connector, ConnectorChange, ConnectorFilter, NewConnector};
 pub use crate::platform::resource::members::{Member, Role};
 pub use crate::platform::resource::pipelines::{NewPipeline, Pipeline, PipelineChange, PipelineFilter};
 pub use crate::platform::resource::projects::{NewProject, Project, ProjectChange, ProjectFilter};
+pub use crate::platform::resource::tenants::{NewTenant, Tenant, TenantChange, TenantFilter};
 pub use crate::platform::resource::users::{NewUser, User, UserChange, UserFilter};
-pub use crate::platform::resource::{Form, Resource, Secret, Status, Unchanged};
+pub use crate::platform::resource::{Form, Kept, Resource, Secret, Status, Unchanged};
 use crate::policy::Permit;
 use crate::secrets::config::{self, Secrets};
 use crate::secrets::password;
 use crate::secrets::seal::{Sealed, Sealer};
+use crate::timescale::{Filter, KeptFilter, Order};
 
 fn one<R: Resource>(key: &str) -> Object {
     Object::platform_one(R::COLLECTION, key)
+}
+
+/// Whoever reaches one tenant's name reaches all of them, so that nothing less than administering them is enough.
+fn action<R: Resource>(action: Action) -> Action {
+    match R::KEPT {
+        Kept::ByTenant => action,
+        Kept::OverTenants => Action::Admin,
+    }
 }
 
 fn missing<R: Resource>(key: &str) -> Error {
@@ -44,7 +54,7 @@ enum Taken {
 impl Gate {
     /// Makes one.
     pub async fn resource_create<R: Resource>(&self, caller: &Caller, new: R::New) -> Result<R> {
-        let permit = self.authorise(caller, Action::Write, &Object::platform(R::COLLECTION)).await?;
+        let permit = self.authorise(caller, action::<R>(Action::Write), &Object::platform(R::COLLECTION)).await?;
         let (mut fields, taken) = self.admitted::<R, _>(&permit, Operation::Create, None, new).await?;
         if R::SECRET == Secret::Password {
             self.check_user(caller, None, &fields).await?;
@@ -56,13 +66,13 @@ impl Gate {
 
     /// One page of the tenant's.
     pub async fn resource_list<R: Resource>(&self, caller: &Caller, filter: &R::Filter, page: &PageOf) -> Result<Listed<R>> {
-        let permit = self.authorise(caller, Action::Read, &Object::platform(R::COLLECTION)).await?;
+        let permit = self.authorise(caller, action::<R>(Action::Read), &Object::platform(R::COLLECTION)).await?;
         self.platform.resource_list(&permit, filter, page).await
     }
 
     /// One of the tenant's.
     pub async fn resource_get<R: Resource>(&self, caller: &Caller, key: &str) -> Result<R> {
-        let permit = self.authorise(caller, Action::Read, &one::<R>(key)).await?;
+        let permit = self.authorise(caller, action::<R>(Action::Read), &one::<R>(key)).await?;
         self.platform.resource_get(&permit, key).await?.ok_or_else(|| missing::<R>(key))
     }
 
@@ -74,7 +84,7 @@ impl Gate {
         change: R::Change,
         unchanged: Unchanged<'_, R>,
     ) -> Result<R> {
-        let permit = self.authorise(caller, Action::Write, &one::<R>(key)).await?;
+        let permit = self.authorise(caller, action::<R>(Action::Write), &one::<R>(key)).await?;
         let (mut fields, taken) = self.admitted::<R, _>(&permit, Operation::Update, Some(key), change).await?;
         if R::SECRET == Secret::Password {
             let before: Option<User> = self.platform.resource_get(&permit, key).await?;
@@ -91,9 +101,31 @@ impl Gate {
 
     /// Deletes one, where it is as the client thinks it is.
     pub async fn resource_delete<R: Resource>(&self, caller: &Caller, key: &str, unchanged: Unchanged<'_, R>) -> Result<()> {
-        let permit = self.authorise(caller, Action::Delete, &one::<R>(key)).await?;
+        let permit = self.authorise(caller, action::<R>(Action::Delete), &one::<R>(key)).await?;
         self.document_deleted(&permit, R::COLLECTION, key).await?;
+        if R::KEPT == Kept::OverTenants {
+            self.tenant_is_idle(caller, key).await?;
+        }
         if self.platform.resource_delete(&permit, key, unchanged).await? { Ok(()) } else { Err(missing::<R>(key)) }
+    }
+
+    /// Refuses to delete a tenant into which something may still come, or of which there are readings. What the platform database knows of
+    /// it, it says itself.
+    async fn tenant_is_idle(&self, caller: &Caller, slug: &str) -> Result<()> {
+        // As everywhere, what is asked of a tenant's readings is asked in its name.
+        let there = Caller { tenant: model::Tenant::parse(slug).map_err(|_| missing::<Tenant>(slug))?, ..caller.clone() };
+        let permit = self.authorise(&there, Action::Admin, &one::<Tenant>(slug)).await?;
+        let tenant: Tenant = self.platform.resource_get(&permit, slug).await?.ok_or_else(|| missing::<Tenant>(slug))?;
+        if tenant.status == "active" {
+            let sentence = format!("Tenant `{slug}` is active; suspend it first, so that nothing comes in while it is deleted.");
+            return Err(Error::conflict(sentence));
+        }
+        let readings = self.timescale.page(&permit, &Filter::default(), Order::default(), None, 1).await?;
+        if !readings.readings.is_empty() || !self.timescale.kept_causes(&permit, &KeptFilter::default(), 1).await?.is_empty() {
+            let sentence = format!("Tenant `{slug}` still has readings or entries in quarantine; delete those first.");
+            return Err(Error::conflict(sentence));
+        }
+        Ok(())
     }
 
     /// A form's way through its own rules and the tenant's modules. They see no secret: it is taken out before.

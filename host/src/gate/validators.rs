@@ -15,7 +15,7 @@ pub use crate::platform::signing::SigningKeyRow;
 pub use crate::platform::validators::record::{NoteRow, ReplayRow, StatsRow};
 pub use crate::platform::validators::versions::{ActivationRow, VersionRow};
 use crate::platform::validators::versions::{Cause, NewVersion};
-pub use crate::platform::validators::{NewValidator, ValidatorChange, ValidatorRow};
+pub use crate::platform::validators::{NewValidator, ValidatorChange, ValidatorFilter, ValidatorRow};
 use crate::policy::Permit;
 
 const VALIDATORS: &str = "validators";
@@ -83,9 +83,9 @@ impl Gate {
     }
 
     /// One page of the tenant's validators.
-    pub async fn validator_list(&self, caller: &Caller, page: &PageOf) -> Result<Listed<ValidatorRow>> {
+    pub async fn validator_list(&self, caller: &Caller, filter: &ValidatorFilter, page: &PageOf) -> Result<Listed<ValidatorRow>> {
         let permit = self.authorise(caller, Action::Read, &Resource::platform(VALIDATORS)).await?;
-        self.platform.validator_list(&permit, page).await
+        self.platform.validator_list(&permit, filter, page).await
     }
 
     /// One validator.

@@ -12,7 +12,7 @@ use super::App;
 use super::listen::Peer;
 use super::reply::{Problem, REQUEST_ID};
 use crate::error::{Error, Kind};
-use crate::model::Caller;
+use crate::model::{Attempt, Caller};
 
 impl FromRequestParts<App> for Caller {
     type Rejection = Problem;
@@ -30,7 +30,8 @@ impl FromRequestParts<App> for Caller {
                 return Err(Error::malformed("`X-Tenant` is not a tenant's name.").at("X-Tenant", "not ASCII").into());
             }
         };
-        Ok(app.gate.identify(bearer(parts)?, tenant, request_id).await?)
+        let attempt = parts.extensions.get::<Attempt>().cloned().unwrap_or_default();
+        Ok(Self { attempt, ..app.gate.identify(bearer(parts)?, tenant, request_id).await? })
     }
 }
 

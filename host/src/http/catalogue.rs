@@ -8,8 +8,9 @@ use uuid::Uuid;
 use super::App;
 use super::input::{IfMatch, Json, PageQuery, Path, Query, cursor};
 use super::reply::{Envelope, ErrorBody, Page, Reply, created, no_content, ok, page};
-use crate::gate::catalogue::{TopicChange, TopicRow};
-use crate::model::{Caller, Conflict, ErrorStrategy, TopicFormat, WriteMode, sent};
+use crate::forms::sent;
+use crate::gate::catalogue::{TopicChange, TopicFilter, TopicRow};
+use crate::model::{Caller, Conflict, ErrorStrategy, TopicFormat, WriteMode};
 use crate::times::rfc3339;
 
 /// A Kafka topic.
@@ -126,10 +127,15 @@ pub(super) async fn create_topic(caller: Caller, State(app): State<App>, Json(fo
 }
 
 /// List the topics.
-#[utoipa::path(get, path = "/kafka-topics", tag = "kafka-topics", params(PageQuery),
+#[utoipa::path(get, path = "/kafka-topics", tag = "kafka-topics", params(PageQuery, TopicFilter),
     responses((status = 200, body = Page<Topic>), (status = "4XX", body = ErrorBody)))]
-pub(super) async fn list_topics(caller: Caller, State(app): State<App>, Query(query): Query<PageQuery>) -> Reply<Vec<Topic>> {
-    let found = app.gate.topic_list(&caller, &query.page()?).await?;
+pub(super) async fn list_topics(
+    caller: Caller,
+    State(app): State<App>,
+    Query(query): Query<PageQuery>,
+    Query(filter): Query<TopicFilter>,
+) -> Reply<Vec<Topic>> {
+    let found = app.gate.topic_list(&caller, &filter, &query.page()?).await?;
     page(found.items.into_iter().map(Into::into).collect(), found.next.as_deref().map(cursor))
 }
 

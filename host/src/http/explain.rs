@@ -7,11 +7,12 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::App;
-use super::input::{Json, Object};
+use super::input::Json;
 use super::reply::{Envelope, ErrorBody, Reply, ok};
 use super::trial::{Fault, LogLine};
 use crate::batch::Quality;
 use crate::error::Error;
+use crate::forms::Object;
 use crate::gate::explain::{Decision, Document, End, Explained, Passage, Question, SchemaVerdict};
 use crate::model::{Action, Caller, Operation};
 use crate::times::rfc3339;

@@ -14,9 +14,10 @@ use utoipa::openapi::{OpenApi, RefOr};
 use uuid::Uuid;
 
 use super::App;
-use super::reply::{self, Problem, REQUEST_ID};
+use super::reply::{self, Problem, REQUEST_ID, Told};
 use crate::error::{Error, Kind};
 use crate::limits;
+use crate::model::Attempt;
 use crate::vitals::RequestLabels;
 
 /// Gives the request its id, logs and counts it, and puts the id on the answer.
@@ -61,6 +62,24 @@ fn request_id(request: &Request) -> Arc<str> {
     let usable =
         |id: &&str| !id.is_empty() && id.len() <= limits::REQUEST_ID_BYTES && id.bytes().all(|byte| byte.is_ascii_graphic());
     sent.filter(usable).map_or_else(|| Uuid::now_v7().to_string().into(), Into::into)
+}
+
+/// Writes down what the policy allowed and was not done. Not of readings: what becomes of them is in the books and in quarantine, and they
+/// are too many for a log in which each entry waits for the one before.
+pub(super) async fn record_failures(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    if request.uri().path().starts_with("/api/timescale/") {
+        return next.run(request).await;
+    }
+    let attempt = Attempt::watched();
+    request.extensions_mut().insert(attempt.clone());
+    let response = next.run(request).await;
+    if let Some(Told(sentence)) = response.extensions().get()
+        && let Some(attempted) = attempt.take()
+    {
+        let request_id = REQUEST_ID.try_with(Arc::clone).unwrap_or_else(|_| "".into());
+        app.gate.audit_failure(&attempted, &request_id, response.status().as_u16(), sentence).await;
+    }
+    response
 }
 
 /// Ends requests that take too long. Routes that stream a body either way are outside of it: they have a limit on silence instead.

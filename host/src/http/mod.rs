@@ -3,7 +3,6 @@
 //! A handler decodes, makes one call on the gate and replies. It knows neither stores nor policy. Routes are given below `/api`
 //! as the contract has them; a handler's attribute holds the rest of its path.
 
-mod accounts;
 mod audit;
 mod auth;
 mod caller;
@@ -23,6 +22,7 @@ mod resources;
 mod schemas;
 mod signing;
 mod system;
+mod tokens;
 mod trial;
 mod validators;
 
@@ -73,10 +73,8 @@ fn routes(api: bool) -> OpenApiRouter<App> {
         return OpenApiRouter::with_openapi(base()).merge(system.layer(from_fn(layers::time_limit)));
     }
     let platform = OpenApiRouter::new()
-        .routes(routes!(accounts::list_tenants, accounts::create_tenant))
-        .routes(routes!(accounts::get_tenant, accounts::update_tenant))
-        .routes(routes!(accounts::list_tokens, accounts::create_token))
-        .routes(routes!(accounts::get_token, accounts::revoke_token))
+        .routes(routes!(tokens::list_tokens, tokens::create_token))
+        .routes(routes!(tokens::get_token, tokens::revoke_token))
         .routes(routes!(catalogue::list_topics, catalogue::create_topic))
         .routes(routes!(catalogue::get_topic, catalogue::update_topic, catalogue::delete_topic))
         .routes(routes!(catalogue::set_topic_schema, catalogue::clear_topic_schema))
@@ -151,6 +149,7 @@ pub fn router(gate: Arc<Gate>, api: bool) -> Router {
     router
         .layer(from_fn(layers::not_modified))
         .route_layer(from_fn_with_state(app.clone(), repeats::once))
+        .route_layer(from_fn_with_state(app.clone(), layers::record_failures))
         .route_layer(from_fn_with_state(known, layers::known_parameters))
         .fallback(async || Problem(Error::new(Kind::NotFound, "There is nothing at this path; GET /api lists where to begin.")))
         .method_not_allowed_fallback(async || {

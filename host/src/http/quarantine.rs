@@ -10,10 +10,11 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::App;
-use super::input::{Json, Object, Path, Query, cursor, page_of};
+use super::input::{Json, Path, Query, cursor, page_of};
 use super::readings::form::Moment;
 use super::reply::{Envelope, ErrorBody, Page, Reply, no_content, ok, page};
 use crate::error::Error;
+use crate::forms::Object;
 use crate::gate::quarantine::{Cause, Kept, KeptFilter};
 use crate::gate::replay::{Choice, Entry, Outcome, Replay};
 use crate::limits;

@@ -236,6 +236,10 @@ impl From<Error> for Problem {
     }
 }
 
+/// What an answer's client was told is wrong, for those that see the answer on its way out.
+#[derive(Clone, Debug)]
+pub(super) struct Told(pub(super) String);
+
 /// The status code of each kind of error.
 fn status(kind: Kind) -> StatusCode {
     match kind {
@@ -279,7 +283,9 @@ impl IntoResponse for Problem {
     fn into_response(self) -> axum::response::Response {
         let Self(error) = self;
         let (status, body) = told(&error);
+        let told = Told(body.error.clone());
         let mut response = (status, axum::Json(body)).into_response();
+        response.extensions_mut().insert(told);
         if let Some(wait) = error.wait() {
             response
                 .headers_mut()

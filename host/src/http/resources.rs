@@ -9,12 +9,14 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::App;
-use super::input::{IfMatch, Json, Object, PageQuery, Path, Query, cursor};
+use super::input::{IfMatch, Json, PageQuery, Path, Query, cursor};
 use super::reply::{self, Envelope, ErrorBody, Page, Reply, created, no_content, ok, page};
 use crate::error::{Error, Kind};
+use crate::forms::Object;
 use crate::gate::resources::{
-    Connector, ConnectorChange, ConnectorFilter, Member, NewConnector, NewPipeline, NewProject, NewUser, Pipeline,
-    PipelineChange, PipelineFilter, Project, ProjectChange, ProjectFilter, Resource, Role, Status, User, UserChange, UserFilter,
+    Connector, ConnectorChange, ConnectorFilter, Member, NewConnector, NewPipeline, NewProject, NewTenant, NewUser, Pipeline,
+    PipelineChange, PipelineFilter, Project, ProjectChange, ProjectFilter, Resource, Role, Status, Tenant, TenantChange,
+    TenantFilter, User, UserChange, UserFilter,
 };
 use crate::limits;
 use crate::model::Caller;
@@ -54,17 +56,21 @@ pub struct ResultOf<T> {
     error: Option<ErrorBody>,
 }
 
-/// The routes of one resource: its list and creation, several at once, and one by its id.
+/// The routes of one resource: its list and creation, one by its key, and several at once. Those whose keys are names have no `bulk`, which
+/// could be one of the names.
 macro_rules! resource {
-    ($module:ident, $resource:ty, $filter:ty, $new:ty, $change:ty, $tag:literal, $all:literal, $bulk:literal, $one:literal) => {
+    ($module:ident, $resource:ty, $filter:ty, $new:ty, $change:ty, $tag:literal, $all:literal, $one:literal,
+     ($key:literal, $key_type:ty) $(, bulk $bulk:literal)?) => {
         pub(super) mod $module {
             use super::*;
 
             pub(in crate::http) fn routes() -> OpenApiRouter<App> {
-                OpenApiRouter::new()
-                    .routes(routes!(list, create))
-                    .routes(routes!(create_several))
-                    .routes(routes!(get, update, delete))
+                let routes = OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, update, delete));
+                $(
+                    let _: &str = $bulk;
+                    let routes = routes.routes(routes!(create_several));
+                )?
+                routes
             }
 
             #[utoipa::path(get, path = $all, tag = $tag, summary = concat!("List the ", $tag, "."), params(PageQuery, $filter),
@@ -85,25 +91,27 @@ macro_rules! resource {
                 created(&format!(concat!("/api/platform", $all, "/{}"), row.key()), row)
             }
 
-            #[utoipa::path(post, path = $bulk, tag = $tag, summary = concat!("Make several of the ", $tag, ", with a result for each."),
-                request_body = Several<$new>,
-                responses((status = 200, body = Envelope<Bulk<$resource>>), (status = "4XX", body = ErrorBody)))]
-            pub(super) async fn create_several(
-                caller: Caller,
-                State(app): State<App>,
-                Json(several): Json<Several<$new>>,
-            ) -> Reply<Bulk<$resource>> {
-                make_each(&app, &caller, several).await
-            }
+            $(
+                #[utoipa::path(post, path = $bulk, tag = $tag, summary = concat!("Make several of the ", $tag, ", with a result for each."),
+                    request_body = Several<$new>,
+                    responses((status = 200, body = Envelope<Bulk<$resource>>), (status = "4XX", body = ErrorBody)))]
+                pub(super) async fn create_several(
+                    caller: Caller,
+                    State(app): State<App>,
+                    Json(several): Json<Several<$new>>,
+                ) -> Reply<Bulk<$resource>> {
+                    make_each(&app, &caller, several).await
+                }
+            )?
 
-            #[utoipa::path(get, path = $one, tag = $tag, summary = concat!("One of the ", $tag, "."), params(("id" = Uuid, Path)),
+            #[utoipa::path(get, path = $one, tag = $tag, summary = concat!("One of the ", $tag, "."), params(($key = $key_type, Path)),
                 responses((status = 200, body = Envelope<$resource>), (status = "4XX", body = ErrorBody)))]
             pub(super) async fn get(caller: Caller, State(app): State<App>, Path(id): Path<String>) -> Reply<$resource> {
                 ok(app.gate.resource_get(&caller, &id).await?)
             }
 
             #[utoipa::path(put, path = $one, tag = $tag, summary = "Change the fields that are sent.",
-                params(("id" = Uuid, Path), ("If-Match" = Option<String>, Header)), request_body = $change,
+                params(($key = $key_type, Path), ("If-Match" = Option<String>, Header)), request_body = $change,
                 responses((status = 200, body = Envelope<$resource>), (status = "4XX", body = ErrorBody)))]
             pub(super) async fn update(
                 caller: Caller,
@@ -116,7 +124,7 @@ macro_rules! resource {
             }
 
             #[utoipa::path(delete, path = $one, tag = $tag, summary = concat!("Delete one of the ", $tag, "."),
-                params(("id" = Uuid, Path), ("If-Match" = Option<String>, Header)),
+                params(($key = $key_type, Path), ("If-Match" = Option<String>, Header)),
                 responses((status = 204), (status = "4XX", body = ErrorBody)))]
             pub(super) async fn delete(
                 caller: Caller,
@@ -131,6 +139,7 @@ macro_rules! resource {
     };
 }
 
+resource!(tenants, Tenant, TenantFilter, NewTenant, TenantChange, "tenants", "/tenants", "/tenants/{slug}", ("slug", String));
 resource!(
     projects,
     Project,
@@ -139,10 +148,22 @@ resource!(
     ProjectChange,
     "projects",
     "/projects",
-    "/projects/bulk",
-    "/projects/{id}"
+    "/projects/{id}",
+    ("id", Uuid),
+    bulk "/projects/bulk"
 );
-resource!(users, User, UserFilter, NewUser, UserChange, "users", "/users", "/users/bulk", "/users/{id}");
+resource!(
+    users,
+    User,
+    UserFilter,
+    NewUser,
+    UserChange,
+    "users",
+    "/users",
+    "/users/{id}",
+    ("id", Uuid),
+    bulk "/users/bulk"
+);
 resource!(
     pipelines,
     Pipeline,
@@ -151,8 +172,9 @@ resource!(
     PipelineChange,
     "pipelines",
     "/pipelines",
-    "/pipelines/bulk",
-    "/pipelines/{id}"
+    "/pipelines/{id}",
+    ("id", Uuid),
+    bulk "/pipelines/bulk"
 );
 resource!(
     connectors,
@@ -162,13 +184,15 @@ resource!(
     ConnectorChange,
     "connectors",
     "/connectors",
-    "/connectors/bulk",
-    "/connectors/{id}"
+    "/connectors/{id}",
+    ("id", Uuid),
+    bulk "/connectors/bulk"
 );
 
 /// All of them.
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
+        .merge(tenants::routes())
         .merge(projects::routes())
         .merge(users::routes())
         .merge(pipelines::routes())

@@ -9,12 +9,13 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::App;
-use super::input::{self, IfMatch, Json, Object, PageQuery, Path, Query, cursor};
+use super::input::{self, IfMatch, Json, PageQuery, Path, Query, cursor};
 use super::reply::{Envelope, ErrorBody, Page, Reply, created, no_content, ok, page};
 use crate::error::Error;
-use crate::gate::validators::{ActivationRow, NewValidator, ValidatorChange, ValidatorRow, VersionRow};
+use crate::forms::{Object, sent};
+use crate::gate::validators::{ActivationRow, NewValidator, ValidatorChange, ValidatorFilter, ValidatorRow, VersionRow};
 use crate::limits;
-use crate::model::{Caller, ErrorStrategy, Grant, Target, sent};
+use crate::model::{Caller, ErrorStrategy, Grant, Target};
 use crate::rules::Digest;
 use crate::times::rfc3339;
 
@@ -162,10 +163,15 @@ pub(super) async fn create(caller: Caller, State(app): State<App>, Json(form): J
 }
 
 /// List the validators.
-#[utoipa::path(get, path = "/validators", tag = "validators", params(PageQuery),
+#[utoipa::path(get, path = "/validators", tag = "validators", params(PageQuery, ValidatorFilter),
     responses((status = 200, body = Page<Validator>), (status = "4XX", body = ErrorBody)))]
-pub(super) async fn list(caller: Caller, State(app): State<App>, Query(query): Query<PageQuery>) -> Reply<Vec<Validator>> {
-    let found = app.gate.validator_list(&caller, &query.page()?).await?;
+pub(super) async fn list(
+    caller: Caller,
+    State(app): State<App>,
+    Query(query): Query<PageQuery>,
+    Query(filter): Query<ValidatorFilter>,
+) -> Reply<Vec<Validator>> {
+    let found = app.gate.validator_list(&caller, &filter, &query.page()?).await?;
     page(found.items.into_iter().map(Into::into).collect(), found.next.as_deref().map(cursor))
 }
 

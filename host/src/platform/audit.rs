@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::{Platform, failed, outbox, statements};
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::model::{Action, Resource, Subject};
+use crate::model::{Action, Attempted, Resource, Subject};
 use crate::paging::{Listed, PageOf};
 use crate::policy::{Denied, Permit};
 use crate::rules::Digest;
@@ -42,6 +42,8 @@ pub struct Entry {
     /// `allowed`, `denied` or `failed`.
     #[schema(value_type = Outcome)]
     pub outcome: String,
+    /// The status code that whoever wanted it was answered; null where it was done.
+    pub status: Option<i32>,
     /// In which request.
     pub request_id: String,
     /// Under which revision of the policy; empty for a login, which passes none.
@@ -112,6 +114,8 @@ const LOGIN: &str = "/auth/login";
 statements! {
     INSERT = "insert into audit_log (id, tenant, subject, action, object, outcome, request_id, policy, details)
               values ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    INSERT_FAILURE = "insert into audit_log (id, tenant, subject, action, object, outcome, request_id, policy, details, status)
+                      values ($1, $2, $3, $4, $5, 'failed', $6, $7, $8, $9)";
     LIST = "select * from audit_log where tenant = $1 and ($2::bigint is null or seq < $2)
             and ($3::jsonb ->> 'subject' is null or subject = $3 ->> 'subject')
             and ($3 ->> 'object' is null or starts_with(object, $3 ->> 'object'))
@@ -222,6 +226,25 @@ impl Platform {
             .bind(request_id)
             .bind(&*denied.revision)
             .bind(json!({ "reason": denied.reason }))
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        transaction.commit().await.map_err(failed)
+    }
+
+    /// Writes down that something was allowed and not done. Without a permit: it is none of the caller's wishes.
+    pub async fn audit_failure(&self, attempted: &Attempted, request_id: &str, status: u16, sentence: &str) -> Result<()> {
+        let mut transaction = self.begin_as(attempted.tenant.as_str()).await?;
+        sqlx::query(INSERT_FAILURE)
+            .bind(Uuid::now_v7())
+            .bind(attempted.tenant.as_str())
+            .bind(attempted.subject.as_str())
+            .bind(attempted.action.as_str())
+            .bind(attempted.resource.as_str())
+            .bind(request_id)
+            .bind(&*attempted.revision)
+            .bind(json!({ "error": sentence }))
+            .bind(i32::from(status))
             .execute(&mut *transaction)
             .await
             .map_err(failed)?;

@@ -7,14 +7,17 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use sqlx::types::Json;
 use sqlx::{FromRow, Postgres, Transaction};
+use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::chains::steps_of;
 use super::schemas::{AVRO, JSON_SCHEMA};
 use super::{Platform, act_as, audit, exactly_one, failed, stale, statements};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Conflict, ErrorStrategy, Tenant, TopicFormat, WriteMode, sent};
+use crate::forms::sent;
+use crate::model::{Conflict, ErrorStrategy, Tenant, TopicFormat, WriteMode};
 use crate::paging::{Listed, PageOf};
 use crate::policy::Permit;
 use crate::rules::{ChainOf, Rules, SchemaVersion, Step};
@@ -87,6 +90,23 @@ pub struct IngestTopic {
     pub name: String,
 }
 
+/// What topics are filtered by.
+#[derive(Debug, Default, Serialize, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+pub struct TopicFilter {
+    /// Those of this format.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(inline)]
+    pub format: Option<TopicFormat>,
+    /// Those of this schema.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema_id: Option<Uuid>,
+    /// Those that the writer consumes, or does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ingest: Option<bool>,
+}
+
 statements! {
     TOPIC_LOCK = "lock table kafka_topics in share row exclusive mode";
     TOPIC_INSERT = "insert into kafka_topics (name, tenant, schema_id, ingest, mode, error_strategy, description, format, conflict,
@@ -94,7 +114,10 @@ statements! {
                     values ($1, $2, $3, coalesce($4, true), coalesce($5, 'upsert'), coalesce($6, 'quarantine'), coalesce($7, ''),
                             coalesce($8, 'json'), coalesce($9, 'keep-last'), $10)
                     returning *";
-    TOPIC_LIST = "select * from kafka_topics where tenant = $1 and ($2::text is null or name > $2) order by name limit $3";
+    TOPIC_LIST = "select * from kafka_topics where tenant = $1 and ($2::text is null or name > $2)
+                  and ($4::jsonb ->> 'format' is null or format = $4 ->> 'format')
+                  and ($4 ->> 'schemaId' is null or schema_id = ($4 ->> 'schemaId')::uuid)
+                  and ($4 ->> 'ingest' is null or ingest = ($4 ->> 'ingest')::boolean) order by name limit $3";
     TOPIC_GET = "select * from kafka_topics where tenant = $1 and name = $2";
     TOPIC_UPDATE = "update kafka_topics set schema_id = case when $3 then $4 else schema_id end, ingest = coalesce($5, ingest),
                     mode = coalesce($6, mode), error_strategy = coalesce($7, error_strategy),
@@ -205,12 +228,13 @@ impl Platform {
     }
 
     /// One page of the tenant's topics.
-    pub async fn topic_list(&self, permit: &Permit, page: &PageOf) -> Result<Listed<TopicRow>> {
+    pub async fn topic_list(&self, permit: &Permit, filter: &TopicFilter, page: &PageOf) -> Result<Listed<TopicRow>> {
         let mut transaction = self.begin(permit).await?;
         let rows = sqlx::query_as(TOPIC_LIST)
             .bind(permit.tenant().as_str())
             .bind(&page.after)
             .bind(i64::from(page.limit) + 1)
+            .bind(Json(filter))
             .fetch_all(&mut *transaction)
             .await
             .map_err(failed)?;

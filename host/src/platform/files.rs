@@ -130,6 +130,10 @@ statements! {
                      where tenant = $1 and id = $2 and state = 'staged' returning created_at";
     VERSION_DISCARD = "update object_versions set state = 'discarded', changed_at = clock_timestamp()
                        where tenant = $1 and id = $2 and state = 'stored'";
+    CURRENT_SIZE = "select v.size from objects o join object_versions v on v.object_id = o.id and v.id = o.current_version
+                    where o.tenant = $1 and o.id = $2";
+    STORAGE_EXCEEDED = "select t.storage_bytes from tenants t left join storage_use u on u.tenant = t.slug
+                        where t.slug = $1 and coalesce(u.bytes, 0) + $2 > t.storage_bytes";
     VERSION_FORGET = "delete from object_versions where tenant = $1 and id = $2 and state <> 'stored'";
 }
 
@@ -155,6 +159,24 @@ impl Locked {
             "`If-Match` names another version than the current one; read the object again and decide anew.",
         )
         .at("If-Match", "not the current version"))
+    }
+}
+
+/// Refuses what would take a tenant's files over its bound, where so many bytes more take the place of an object's current ones.
+async fn within_storage(connection: &mut PgConnection, tenant: &str, object: Uuid, more: i64) -> Result<()> {
+    let current = sqlx::query_scalar(CURRENT_SIZE).bind(tenant).bind(object).fetch_optional(&mut *connection);
+    let current: i64 = current.await.map_err(failed)?.unwrap_or(0);
+    let exceeded = sqlx::query_scalar(STORAGE_EXCEEDED).bind(tenant).bind(more.saturating_sub(current));
+    let exceeded: Option<i64> = exceeded.fetch_optional(&mut *connection).await.map_err(failed)?;
+    match exceeded {
+        None => Ok(()),
+        Some(bound) => {
+            let sentence = format!(
+                "With this, your tenant's files would take more than its `storageBytes`, {bound} bytes; delete others first, or ask your \
+                 platform administrator for more."
+            );
+            Err(Error::new(Kind::TooLarge, sentence))
+        }
     }
 }
 
@@ -234,8 +256,15 @@ impl Platform {
         Ok(true)
     }
 
-    /// Writes down a key that bytes may now go to; nothing can be seen of it yet. `None` where there is no such bucket.
-    pub async fn object_reserve(&self, permit: &Permit, bucket: &str, name: &str) -> Result<Option<VersionKey>> {
+    /// Writes down a key that bytes may now go to, so many of them where that is known already; nothing can be seen of it yet. `None`
+    /// where there is no such bucket.
+    pub async fn object_reserve(
+        &self,
+        permit: &Permit,
+        bucket: &str,
+        name: &str,
+        size: Option<u64>,
+    ) -> Result<Option<VersionKey>> {
         let tenant = permit.tenant().as_str();
         let mut transaction = self.begin(permit).await?;
         let bucket_id: Option<Uuid> =
@@ -249,6 +278,9 @@ impl Platform {
             .fetch_one(&mut *transaction)
             .await
             .map_err(failed)?;
+        if let Some(size) = size {
+            within_storage(&mut transaction, tenant, object_id, i64::try_from(size).unwrap_or(i64::MAX)).await?;
+        }
         let version_id = Uuid::now_v7();
         sqlx::query(VERSION_STAGE)
             .bind(version_id)
@@ -298,6 +330,8 @@ impl Platform {
             return Err(Error::conflict("This upload took so long that it was given up; send it again."));
         };
         let modified_at = stored.try_get("created_at").map_err(failed)?;
+        // It is counted by now.
+        within_storage(&mut transaction, tenant, key.object_id, 0).await?;
         point(&mut transaction, tenant, &locked, Some(key.version_id)).await?;
         let after = json!({ "version": key.version_id, "size": size, "sha256": upload.digest.to_string(), "contentType": upload.content_type });
         audit::record(&mut transaction, permit, json!({ "after": after, "replaced": locked.current_version })).await?;

@@ -4,7 +4,6 @@
 //! credential (which is what a permit begins with), the bootstrap of an empty database, the writer's list of topics, and a tenant's quota.
 //! The pool connects when it is first used, so Weir starts without its database and says what it waits for.
 
-pub mod accounts;
 pub mod audit;
 pub mod catalogue;
 pub mod chains;
@@ -19,6 +18,7 @@ pub mod quotas;
 pub mod resource;
 pub mod schemas;
 pub mod signing;
+pub mod tokens;
 pub mod validators;
 
 use std::str::FromStr as _;
@@ -78,7 +78,6 @@ use statements;
 /// Every statement of the platform database, for the test that prepares each against the migrated tables.
 pub fn all_statements() -> impl Iterator<Item = (&'static str, &'static str)> {
     [
-        accounts::STATEMENTS,
         audit::STATEMENTS,
         catalogue::STATEMENTS,
         code::STATEMENTS,
@@ -92,8 +91,10 @@ pub fn all_statements() -> impl Iterator<Item = (&'static str, &'static str)> {
         resource::members::STATEMENTS,
         resource::pipelines::STATEMENTS,
         resource::projects::STATEMENTS,
+        resource::tenants::STATEMENTS,
         resource::users::STATEMENTS,
         signing::STATEMENTS,
+        tokens::STATEMENTS,
         validators::versions::STATEMENTS,
         validators::record::STATEMENTS,
         schemas::STATEMENTS,

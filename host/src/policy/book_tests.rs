@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 use super::super::conf;
 use super::super::line::{Line, parse};
 use super::*;
-use crate::model::Subject;
+use crate::model::{Attempt, Subject};
 
 const MODEL: &str = include_str!("../../../policies/model.conf");
 const TENANTS: [&str; 3] = ["acme", "beta", "none"];
@@ -118,7 +118,7 @@ fn random_caller(random: &mut StdRng) -> Caller {
     let subject = pick(random, &["user:a", "user:a", "token:b", "user:c", "service:writer", "reader", "acme/user:a"]);
     let tenant = Tenant::parse(pick(random, &TENANTS)).expect("a tenant");
     let home = if random.random_bool(0.8) { tenant.clone() } else { Tenant::parse(pick(random, &TENANTS)).expect("a tenant") };
-    Caller { subject: Subject::named(subject), tenant, home, bearer: None, request_id: "t".into() }
+    Caller { subject: Subject::named(subject), tenant, home, bearer: None, request_id: "t".into(), attempt: Attempt::default() }
 }
 
 #[test]
@@ -170,6 +170,7 @@ fn the_kept_decisions_are_bounded() {
             home: Tenant::parse("acme").expect("a tenant"),
             bearer: None,
             request_id: "t".into(),
+            attempt: Attempt::default(),
         };
         assert!(book.decide(&caller, Action::Read, &Resource::sensors()).is_err());
     }
@@ -203,6 +204,7 @@ fn measure() {
             home: Tenant::parse("acme").expect("a tenant"),
             bearer: None,
             request_id: "t".into(),
+            attempt: Attempt::default(),
         };
         let started = Instant::now();
         assert!(book.decide(&caller, Action::Read, &Resource::buckets()).is_err());

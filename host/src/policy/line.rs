@@ -4,7 +4,7 @@
 //! Fields are split at commas; quotes have no meaning, so no quote left open can swallow the lines behind it.
 
 use crate::limits;
-use crate::model::{Action, Caller, Resource, Subject, Tenant};
+use crate::model::{Action, Attempt, Caller, Resource, Subject, Tenant};
 
 use super::pattern::Pattern;
 
@@ -138,7 +138,14 @@ fn caller(name: &str, tenant: &Tenant) -> Result<Caller, String> {
         _ if is_of_weir(name) => (tenant.clone(), name),
         _ => return Err(format!("a case speaks of a subject, and `{name}` is a role")),
     };
-    Ok(Caller { subject: Subject::named(subject), tenant: tenant.clone(), home, bearer: None, request_id: "case".into() })
+    Ok(Caller {
+        subject: Subject::named(subject),
+        tenant: tenant.clone(),
+        home,
+        bearer: None,
+        request_id: "case".into(),
+        attempt: Attempt::default(),
+    })
 }
 
 fn is_of_weir(name: &str) -> bool {

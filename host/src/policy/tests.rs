@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::model::Attempt;
 use crate::vitals::Standing;
 
 const MODEL: &str = include_str!("../../../policies/model.conf");
@@ -47,6 +48,7 @@ fn caller(home: &str, subject: &str, acting_in: &str) -> Caller {
         home: tenant(home),
         bearer: None,
         request_id: "r1".into(),
+        attempt: Attempt::default(),
     }
 }
 

@@ -8,6 +8,7 @@ pub mod connectors;
 pub mod members;
 pub mod pipelines;
 pub mod projects;
+pub mod tenants;
 pub mod users;
 
 use serde::Serialize;
@@ -58,6 +59,15 @@ pub enum Secret {
     InConfig,
 }
 
+/// Whose the things of a kind are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// A tenant's own.
+    ByTenant,
+    /// The tenants themselves: whoever may administer them reaches all of them, and what is kept in memory of one ends with a change.
+    OverTenants,
+}
+
 /// One kind of thing that the platform keeps. Serialised, it is what clients see.
 pub trait Resource: Clone + Serialize + for<'r> FromRow<'r, PgRow> + Send + Sync + Unpin + 'static {
     /// Its collection, in paths, in policies and in the chains of documents.
@@ -66,6 +76,10 @@ pub trait Resource: Clone + Serialize + for<'r> FromRow<'r, PgRow> + Send + Sync
     const ONE: &'static str;
     /// Its statements.
     const STATEMENTS: Statements;
+    /// Whose they are.
+    const KEPT: Kept = Kept::ByTenant;
+    /// Says what still uses one, where the database's own constraints do not: `$1` the tenant, `$2` the key; returns words and numbers.
+    const USES: Option<&'static str> = None;
     /// What of it is write only.
     const SECRET: Secret = Secret::Nothing;
     /// A new one.
@@ -95,7 +109,7 @@ pub type Unchanged<'a, R> = &'a (dyn Fn(&R) -> bool + Send + Sync);
 impl Platform {
     /// Makes one of these fields.
     pub async fn resource_create<R: Resource>(&self, permit: &Permit, fields: &Value) -> Result<R> {
-        let mut transaction = self.begin(permit).await?;
+        let mut transaction = self.begin_resource::<R>(permit).await?;
         let row: R = sqlx::query_as(R::STATEMENTS.insert)
             .bind(permit.tenant().as_str())
             .bind(Uuid::now_v7().to_string())
@@ -104,7 +118,7 @@ impl Platform {
             .await
             .map_err(failed)?;
         audit::record_made(&mut transaction, permit, &row.key(), json!(row)).await?;
-        transaction.commit().await.map_err(failed)?;
+        self.commit_resource::<R>(transaction).await?;
         Ok(row)
     }
 
@@ -113,7 +127,7 @@ impl Platform {
         if page.after.as_deref().is_some_and(|after| !R::is_key(after)) {
             return Err(Error::malformed("`cursor` is not one that this endpoint gave.").at("cursor", "of another list"));
         }
-        let mut transaction = self.begin(permit).await?;
+        let mut transaction = self.begin_resource::<R>(permit).await?;
         let rows = sqlx::query_as(R::STATEMENTS.list)
             .bind(permit.tenant().as_str())
             .bind(&page.after)
@@ -127,7 +141,7 @@ impl Platform {
 
     /// One of the tenant's.
     pub async fn resource_get<R: Resource>(&self, permit: &Permit, key: &str) -> Result<Option<R>> {
-        let mut transaction = self.begin(permit).await?;
+        let mut transaction = self.begin_resource::<R>(permit).await?;
         fetch(&mut transaction, R::STATEMENTS.get, permit, key).await
     }
 
@@ -140,7 +154,7 @@ impl Platform {
         fields: &(dyn Fn(&R) -> Result<Value> + Send + Sync),
         unchanged: Unchanged<'_, R>,
     ) -> Result<Option<R>> {
-        let mut transaction = self.begin(permit).await?;
+        let mut transaction = self.begin_resource::<R>(permit).await?;
         let Some(before) = fetch::<R>(&mut transaction, R::STATEMENTS.lock, permit, key).await? else { return Ok(None) };
         if !unchanged(&before) {
             return Err(stale(R::ONE));
@@ -153,17 +167,18 @@ impl Platform {
             .await
             .map_err(failed)?;
         audit::record(&mut transaction, permit, json!({ "before": before, "after": row })).await?;
-        transaction.commit().await.map_err(failed)?;
+        self.commit_resource::<R>(transaction).await?;
         Ok(Some(row))
     }
 
     /// Deletes one, where the row is as the client thinks it is. False where there is none.
     pub async fn resource_delete<R: Resource>(&self, permit: &Permit, key: &str, unchanged: Unchanged<'_, R>) -> Result<bool> {
-        let mut transaction = self.begin(permit).await?;
+        let mut transaction = self.begin_resource::<R>(permit).await?;
         let Some(before) = fetch::<R>(&mut transaction, R::STATEMENTS.lock, permit, key).await? else { return Ok(false) };
         if !unchanged(&before) {
             return Err(stale(R::ONE));
         }
+        unused::<R>(&mut transaction, permit, key).await?;
         let done = sqlx::query(R::STATEMENTS.delete)
             .bind(permit.tenant().as_str())
             .bind(key)
@@ -172,9 +187,35 @@ impl Platform {
             .map_err(failed)?;
         super::exactly_one(&done, R::STATEMENTS.delete)?;
         audit::record(&mut transaction, permit, json!({ "before": before })).await?;
-        transaction.commit().await.map_err(failed)?;
+        self.commit_resource::<R>(transaction).await?;
         Ok(true)
     }
+
+    async fn begin_resource<R: Resource>(&self, permit: &Permit) -> Result<Transaction<'static, Postgres>> {
+        match R::KEPT {
+            Kept::ByTenant => self.begin(permit).await,
+            Kept::OverTenants => self.begin_over_tenants(permit).await,
+        }
+    }
+
+    async fn commit_resource<R: Resource>(&self, transaction: Transaction<'static, Postgres>) -> Result<()> {
+        match R::KEPT {
+            Kept::ByTenant => transaction.commit().await.map_err(failed),
+            Kept::OverTenants => self.commit_announced(transaction).await,
+        }
+    }
+}
+
+/// Refuses what something still uses, and says what that is.
+async fn unused<R: Resource>(transaction: &mut Transaction<'static, Postgres>, permit: &Permit, key: &str) -> Result<()> {
+    let Some(sql) = R::USES else { return Ok(()) };
+    let used: Vec<(String, i64)> =
+        sqlx::query_as(sql).bind(permit.tenant().as_str()).bind(key).fetch_all(&mut **transaction).await.map_err(failed)?;
+    if used.is_empty() {
+        return Ok(());
+    }
+    let used: Vec<String> = used.into_iter().map(|(what, number)| format!("{number} {what}")).collect();
+    Err(Error::conflict(format!("This {} still has {}; delete those first.", R::ONE, used.join(", "))))
 }
 
 async fn fetch<R: Resource>(

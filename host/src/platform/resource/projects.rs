@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use super::{Form, Resource, Statements, check_size, check_text};
 use crate::error::Result;
-use crate::model::{check_name, sent};
+use crate::forms::sent;
+use crate::model::check_name;
 use crate::platform::statements;
 use crate::times;
 

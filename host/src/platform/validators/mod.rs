@@ -4,10 +4,14 @@ pub mod record;
 pub mod versions;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use sqlx::types::Json;
 use sqlx::{FromRow, Postgres, Transaction};
+use utoipa::IntoParams;
 use uuid::Uuid;
 
+use super::resource::Status;
 use super::{Platform, audit, failed, stale, statements};
 use crate::error::{Error, Result};
 use crate::model::{ErrorStrategy, Grant, Target};
@@ -120,10 +124,30 @@ fn words(grants: &[Grant]) -> Vec<&'static str> {
     grants.iter().map(|grant| grant.as_str()).collect()
 }
 
+/// What validators are filtered by.
+#[derive(Debug, Default, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ValidatorFilter {
+    /// The one of this name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Those that check these.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(inline)]
+    pub target: Option<Target>,
+    /// Those that are at work, or not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(inline)]
+    pub status: Option<Status>,
+}
+
 statements! {
     INSERT = "insert into validators (id, tenant, name, config, error_strategy, target, grants, time_ms, memory_bytes, clean_replay)
               values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) returning *";
-    LIST = "select * from validators where tenant = $1 and ($2::uuid is null or id > $2) order by id limit $3";
+    LIST = "select * from validators where tenant = $1 and ($2::uuid is null or id > $2)
+            and ($4::jsonb ->> 'name' is null or name = $4 ->> 'name')
+            and ($4 ->> 'target' is null or target = $4 ->> 'target')
+            and ($4 ->> 'status' is null or status = $4 ->> 'status') order by id limit $3";
     GET = "select * from validators where tenant = $1 and id = $2";
     LOCK = "select * from validators where tenant = $1 and id = $2 for update";
     UPDATE = "update validators set name = coalesce($3, name), config = coalesce($4, config),
@@ -165,13 +189,14 @@ impl Platform {
     }
 
     /// One page of the tenant's validators.
-    pub async fn validator_list(&self, permit: &Permit, page: &PageOf) -> Result<Listed<ValidatorRow>> {
+    pub async fn validator_list(&self, permit: &Permit, filter: &ValidatorFilter, page: &PageOf) -> Result<Listed<ValidatorRow>> {
         let after: Option<Uuid> = page.after.as_deref().and_then(|after| after.parse().ok());
         let mut transaction = self.begin(permit).await?;
         let rows = sqlx::query_as(LIST)
             .bind(permit.tenant().as_str())
             .bind(after)
             .bind(i64::from(page.limit) + 1)
+            .bind(Json(filter))
             .fetch_all(&mut *transaction)
             .await
             .map_err(failed)?;

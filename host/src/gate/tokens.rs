@@ -1,4 +1,4 @@
-//! Tenants and API tokens.
+//! API tokens.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -9,18 +9,19 @@ use super::documents::{Sent, TOKENS};
 use super::resources::{Resource as _, User};
 use crate::error::{Error, Kind, Result};
 use crate::limits;
-use crate::model::{Action, Caller, Operation, Resource, Subject, Tenant, check_name};
+use crate::model::{Action, Caller, Operation, Resource, Subject, check_name};
 use crate::paging::{Listed, PageOf};
-use crate::platform::accounts::TokenFields;
-pub use crate::platform::accounts::{TenantChange, TenantRow, TokenRow};
 use crate::platform::identity::{TOKEN, new_secret};
+use crate::platform::resource::Unchanged;
+use crate::platform::tokens::TokenFields;
+pub use crate::platform::tokens::{Token, TokenFilter};
 use crate::policy::{Permit, scope};
 
 /// A token and its secret, which nobody can see again.
 #[derive(Debug)]
 pub struct CreatedToken {
     /// The token.
-    pub token: TokenRow,
+    pub token: Token,
     /// What to send as `Authorization: Bearer …`.
     pub secret: String,
 }
@@ -42,32 +43,6 @@ pub struct NewToken {
 }
 
 impl Gate {
-    /// Makes a tenant.
-    pub async fn tenant_create(&self, caller: &Caller, slug: &str, change: &TenantChange) -> Result<TenantRow> {
-        let permit = self.authorise(caller, Action::Admin, &Resource::platform("tenants")).await?;
-        check_tenant(change)?;
-        self.platform.tenant_create(&permit, &Tenant::parse(slug)?, change).await
-    }
-
-    /// One page of all tenants.
-    pub async fn tenant_list(&self, caller: &Caller, page: &PageOf) -> Result<Listed<TenantRow>> {
-        let permit = self.authorise(caller, Action::Admin, &Resource::platform("tenants")).await?;
-        self.platform.tenant_list(&permit, page).await
-    }
-
-    /// One tenant.
-    pub async fn tenant_get(&self, caller: &Caller, slug: &str) -> Result<TenantRow> {
-        let permit = self.authorise(caller, Action::Admin, &Resource::platform_one("tenants", slug)).await?;
-        self.platform.tenant_get(&permit, slug).await?.ok_or_else(|| Error::not_found(format!("tenant `{slug}`")))
-    }
-
-    /// Renames a tenant, bounds it, suspends it or lets it act again.
-    pub async fn tenant_update(&self, caller: &Caller, slug: &str, change: &TenantChange) -> Result<TenantRow> {
-        let permit = self.authorise(caller, Action::Admin, &Resource::platform_one("tenants", slug)).await?;
-        check_tenant(change)?;
-        self.platform.tenant_update(&permit, slug, change).await?.ok_or_else(|| Error::not_found(format!("tenant `{slug}`")))
-    }
-
     /// Makes an API token; its secret is in the answer and nowhere else.
     pub async fn token_create(&self, caller: &Caller, new: NewToken) -> Result<CreatedToken> {
         let permit = self.authorise(caller, Action::Write, &Resource::platform(TOKENS)).await?;
@@ -117,21 +92,22 @@ impl Gate {
     }
 
     /// One page of the tenant's tokens, without their secrets.
-    pub async fn token_list(&self, caller: &Caller, page: &PageOf) -> Result<Listed<TokenRow>> {
+    pub async fn token_list(&self, caller: &Caller, filter: &TokenFilter, page: &PageOf) -> Result<Listed<Token>> {
         let permit = self.authorise(caller, Action::Read, &Resource::platform(TOKENS)).await?;
-        self.platform.token_list(&permit, page).await
+        self.platform.token_list(&permit, filter, page).await
     }
 
     /// One token, without its secret.
-    pub async fn token_get(&self, caller: &Caller, id: Uuid) -> Result<TokenRow> {
+    pub async fn token_get(&self, caller: &Caller, id: Uuid) -> Result<Token> {
         let permit = self.authorise(caller, Action::Read, &Resource::platform_one(TOKENS, &id.to_string())).await?;
         self.platform.token_get(&permit, id).await?.ok_or_else(|| Error::not_found(format!("token `{id}`")))
     }
 
-    /// Revokes a token, at once.
-    pub async fn token_revoke(&self, caller: &Caller, id: Uuid) -> Result<()> {
+    /// Revokes a token, at once, where it is as the client thinks it is.
+    pub async fn token_revoke(&self, caller: &Caller, id: Uuid, unchanged: Unchanged<'_, Token>) -> Result<()> {
         let permit = self.authorise(caller, Action::Delete, &Resource::platform_one(TOKENS, &id.to_string())).await?;
-        if self.platform.token_revoke(&permit, id).await? { Ok(()) } else { Err(Error::not_found(format!("token `{id}`"))) }
+        let revoked = self.platform.token_revoke(&permit, id, unchanged).await?;
+        if revoked { Ok(()) } else { Err(Error::not_found(format!("token `{id}`"))) }
     }
 }
 
@@ -158,35 +134,6 @@ fn check_scopes(caller: &Caller, scopes: &[String]) -> Result<()> {
     if !own.is_empty() && scopes.is_empty() {
         let sentence = "Your token is limited by scopes, so the new one has to be, too: give it `scopes` within them.";
         return Err(Error::new(Kind::Forbidden, sentence).at("/scopes", "more than the caller has"));
-    }
-    Ok(())
-}
-
-fn check_tenant(change: &TenantChange) -> Result<()> {
-    if let Some(name) = &change.name {
-        check_name("A tenant's `name`", name)?;
-    }
-    if change.status.as_ref().is_some_and(|status| !matches!(status.as_str(), "active" | "suspended")) {
-        return Err(Error::malformed("`status` is `active` or `suspended`.").at("/status", "unknown status"));
-    }
-    if change.readings_per_second.flatten().is_some_and(|quota| quota < 1) {
-        let sentence = "`readingsPerSecond` is at least 1; null takes the bound away, and `status` suspends a tenant.";
-        return Err(Error::malformed(sentence).at("/quotas/readingsPerSecond", "must be at least 1"));
-    }
-    if change.requests_per_second.flatten().is_some_and(|quota| quota < 1) {
-        let sentence = "`requestsPerSecond` is at least 1; null takes the bound away, and `status` suspends a tenant.";
-        return Err(Error::malformed(sentence).at("/quotas/requestsPerSecond", "must be at least 1"));
-    }
-    let guest = [
-        ("guestTimeMs", change.guest_time_ms.flatten().map(i64::from), 1..=60_000),
-        ("guestMemoryBytes", change.guest_memory_bytes.flatten(), 1 << 16..=1 << 30),
-        ("guestCpuMsPerSecond", change.guest_cpu_ms_per_second.flatten().map(i64::from), 1..=i64::from(i32::MAX)),
-    ];
-    for (field, value, range) in guest {
-        if value.is_some_and(|value| !range.contains(&value)) {
-            let sentence = format!("`{field}` lies between {} and {}; null takes the bound away.", range.start(), range.end());
-            return Err(Error::malformed(sentence).at(format!("/quotas/{field}"), "out of range"));
-        }
     }
     Ok(())
 }
