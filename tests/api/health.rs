@@ -20,6 +20,32 @@ async fn health_names_every_service() {
     app.stop();
 }
 
+#[tokio::test]
+async fn the_page_to_read_and_try_the_document_needs_nothing_from_elsewhere() {
+    let app = App::start().await;
+    let nobody = app.nobody();
+    let page = nobody.get("/api/docs/").await;
+    assert!(page.header("content-type").is_some_and(|kind| kind.starts_with("text/html")));
+    let text = String::from_utf8(page.body.clone()).expect("text");
+    let of_page = |attribute: &str| {
+        let opening = format!("{attribute}=\"");
+        let parts = text.split(&opening).skip(1);
+        parts.map(|part| part.split('"').next().expect("it ends").to_owned()).collect::<Vec<_>>()
+    };
+    let named = [of_page("src"), of_page("href")].concat();
+    assert!(named.len() >= 3, "{text}");
+    for name in &named {
+        let own = !name.contains("//") && nobody.get(&format!("/api/docs/{name}")).await.status == 200;
+        assert!(own, "{name}");
+    }
+    let start = nobody.get("/api/docs/swagger-initializer.js").await;
+    assert!(String::from_utf8_lossy(&start.body).contains("/api/openapi.json"));
+    let links = nobody.get("/api").await.expect(200);
+    let followed = nobody.get(links["data"]["links"]["docs"].as_str().expect("a link")).await;
+    assert_eq!((followed.status, followed.body), (200, page.body), "what the entry names leads there");
+    app.stop();
+}
+
 /// What was found is told again for a moment, and Kafka takes one to be found.
 async fn eventually(app: &App, wanted: impl Fn(&Value) -> bool) -> Value {
     let mut body = Value::Null;

@@ -41,6 +41,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, PathItem, SecurityRequirement};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use self::readings::{read, write};
 use self::reply::Problem;
@@ -146,6 +147,7 @@ pub fn router(gate: Arc<Gate>, api: bool) -> Router {
     let (router, document) = routes(api).split_for_parts();
     let known = layers::KnownParameters::of(&document);
     let app = App { gate, openapi: text(document).into(), begun: TaskTracker::new() };
+    let router = if api { router.merge(docs()) } else { router };
     router
         .layer(from_fn(layers::not_modified))
         .route_layer(from_fn_with_state(app.clone(), repeats::once))
@@ -211,6 +213,13 @@ fn idempotency_key() -> Parameter {
         ))
         .schema(Some(ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(limits::NAME_BYTES))))
         .build()
+}
+
+/// The page to read the document and try it, all of it served from here.
+fn docs() -> SwaggerUi {
+    let config =
+        Config::from("/api/openapi.json").validator_url("none").filter(true).doc_expansion("none").persist_authorization(true);
+    SwaggerUi::new("/api/docs").config(config)
 }
 
 fn base() -> OpenApi {

@@ -77,7 +77,7 @@ pub(super) async fn entry() -> Reply<Value> {
         "name": "weir",
         "version": env!("CARGO_PKG_VERSION"),
         "links": {
-            "openapi": "/api/openapi.json", "health": "/health", "metrics": "/metrics",
+            "openapi": "/api/openapi.json", "docs": "/api/docs", "health": "/health", "metrics": "/metrics",
             "platform": "/api/platform", "timescale": "/api/timescale", "storage": "/api/storage",
         },
     }))
