@@ -94,6 +94,8 @@ pub const IDEMPOTENT_BYTES: usize = 16 << 20;
 
 // ── Readings ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+/// Times in queries and paths, in milliseconds since 1970: the years 1 to 9999, which RFC 3339 can write.
+pub const MILLISECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
 /// A user-given name (sensor, metric, unit, schema reference, bucket…), in bytes; an index row of PostgreSQL holds 2,700.
 pub const NAME_BYTES: usize = 255;
 /// A text value, in bytes.

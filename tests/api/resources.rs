@@ -145,6 +145,8 @@ async fn what_is_in_use_stays_and_what_is_wrong_is_said() {
         (USERS, json!({ "email": "a@b", "password": "short" }), "/password"),
         (PIPELINES, json!({ "name": "x", "projectId": NOBODY, "status": "asleep" }), "/status"),
         (CONNECTORS, json!({ "name": "x", "protocol": "mqtt", "endpoint": "mqtt://u:p@host" }), "/endpoint"),
+        (CONNECTORS, json!({ "name": "x", "protocol": "mqtt", "endpoint": "mqtt://ho st" }), "/endpoint"),
+        (CONNECTORS, json!({ "name": "x", "protocol": "mqtt", "endpoint": "\u{19}" }), "/endpoint"),
     ] {
         let answer = acme.post(path, &form).await.expect(400);
         assert_eq!(answer["details"][0]["path"], place, "{answer}");
@@ -291,6 +293,8 @@ async fn secrets_of_a_connector_are_kept_encrypted_and_never_shown() {
         acme.put(&format!("{path}/endpoint"), &json!({ "endpoint": "mqtts://plc-2:8883" })).await.expect(200)["data"]["config"],
         connector["config"]
     );
+    acme.put(&format!("{path}/schema"), &json!({})).await.expect_error(400);
+    assert_eq!(acme.put(&format!("{path}/schema"), &json!({ "schemaId": null })).await.expect(200)["data"]["schemaId"], json!(null));
     let lost = acme.put(&path, &json!({ "config": { "token": "********" } })).await.expect(400);
     assert_eq!(lost["details"][0]["path"], "/config/token");
 

@@ -419,6 +419,7 @@ async fn set_connector_endpoint(
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ConnectorSchema {
     /// Null takes it away.
+    #[serde(deserialize_with = "Option::deserialize")]
     #[schema(required = true)]
     schema_id: Option<Uuid>,
 }

@@ -22,7 +22,8 @@ pub(in crate::http) struct Moment(pub(in crate::http) DateTime<Utc>);
 impl Moment {
     pub(super) fn parse(text: &str) -> Option<Self> {
         if let Ok(millis) = text.parse::<i64>() {
-            return DateTime::from_timestamp_millis(millis).map(Self);
+            let written = limits::MILLISECONDS.contains(&millis);
+            return DateTime::from_timestamp_millis(millis).filter(|_| written).map(Self);
         }
         // A `+` that nobody encoded arrives as a blank.
         let offset = text.rfind(' ').filter(|at| *at > 10);
@@ -205,7 +206,9 @@ mod tests {
         ] {
             assert_eq!(Moment::parse(same), noon, "{same}");
         }
-        for bad in ["", "now", "2026-05-04", "2026-13-04T12:00:00Z", "99999999999999999", "2026-05-04T12:00:00"] {
+        for bad in
+            ["", "now", "2026-05-04", "2026-13-04T12:00:00Z", "99999999999999999", "253402300800000", "2026-05-04T12:00:00"]
+        {
             assert_eq!(Moment::parse(bad), None, "{bad}");
         }
     }

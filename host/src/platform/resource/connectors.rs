@@ -155,8 +155,8 @@ fn check(name: Option<&str>, protocol: Option<&str>, endpoint: Option<&str>) -> 
     let Some(endpoint) = endpoint else { return Ok(()) };
     check_text("endpoint", endpoint)?;
     let wrong = |sentence: &'static str, what: &str| Err(crate::error::Error::malformed(sentence).at("/endpoint", what));
-    if endpoint.trim().is_empty() {
-        return wrong("A connector's `endpoint` is an address.", "empty");
+    if endpoint.is_empty() || endpoint.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return wrong("A connector's `endpoint` is an address, without blanks and control characters.", "not an address");
     }
     // `user:password@host`: it would be shown to everybody who may read the connector.
     let authority =
