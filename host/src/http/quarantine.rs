@@ -14,7 +14,7 @@ use super::input::{Json, Path, Query, cursor, page_of};
 use super::readings::form::Moment;
 use super::reply::{Envelope, ErrorBody, Page, Reply, no_content, ok, page};
 use crate::error::Error;
-use crate::forms::Object;
+use crate::forms::{Object, whole_if_any};
 use crate::gate::quarantine::{Cause, Kept, KeptFilter};
 use crate::gate::replay::{Choice, Entry, Outcome, Replay};
 use crate::limits;
@@ -331,6 +331,7 @@ pub struct ReplayForm {
     #[schema(value_type = Option<FilterQuery>)]
     filter: Option<Object<FilterQuery>>,
     /// How many at most; 100 where it is not given, 1,000 at most.
+    #[serde(default, deserialize_with = "whole_if_any")]
     limit: Option<u32>,
     /// Validators in place of those of their topics today, in this order; empty for none.
     validator_ids: Option<Vec<Uuid>>,

@@ -10,6 +10,7 @@ use super::App;
 use super::input::{IfMatch, Json, PageQuery, Path, Query, cursor};
 use super::reply::{Envelope, ErrorBody, Page, Reply, created, no_content, ok, page};
 use crate::error::Error;
+use crate::forms::whole_if_any;
 use crate::gate::schemas::{self as gate, AVRO, Break, Comparison, Compatibility, JSON_SCHEMA, SchemaFilter, SchemaRow, Stored};
 use crate::limits;
 use crate::model::Caller;
@@ -141,6 +142,7 @@ pub struct SchemaCheck {
     /// A topic whose stored readings are held against it.
     topic: Option<String>,
     /// How many hours back; 24 where it is not given.
+    #[serde(default, deserialize_with = "whole_if_any")]
     #[schema(minimum = 1, maximum = 8784)]
     hours: Option<u32>,
 }

@@ -12,6 +12,7 @@ use super::input::{Json, Path};
 use super::reply::{Envelope, ErrorBody, Page, Reply, created, ok, page};
 use crate::batch::compare::Judged;
 use crate::error::Error;
+use crate::forms::{whole, whole_if_any};
 use crate::gate::trial::{FaultReport, Line, ReplayRow, ReplaySource, Replayed, Samples, Tried};
 use crate::gate::validators::{NoteRow, Stats, StatsRow};
 use crate::model::Caller;
@@ -22,6 +23,7 @@ use crate::times::rfc3339;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TestForm {
     /// The active one where it is not given.
+    #[serde(default, deserialize_with = "whole_if_any")]
     version: Option<i32>,
     /// A configuration to try in place of the validator's.
     config: Option<Value>,
@@ -135,14 +137,17 @@ pub(super) async fn test(
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReplayForm {
+    #[serde(deserialize_with = "whole")]
     version: i32,
     /// The version that it is compared with; the active one where it is not given.
+    #[serde(default, deserialize_with = "whole_if_any")]
     against: Option<i32>,
     /// `readings` where it is not given.
     source: Option<ReplaySource>,
     /// All topics whose chain has the validator, where it is not given.
     topic: Option<String>,
     /// The last so many hours, in place of `from` and `to`.
+    #[serde(default, deserialize_with = "whole_if_any")]
     hours: Option<u32>,
     from: Option<DateTime<Utc>>,
     to: Option<DateTime<Utc>>,

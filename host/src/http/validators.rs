@@ -12,7 +12,7 @@ use super::App;
 use super::input::{self, IfMatch, Json, PageQuery, Path, Query, cursor};
 use super::reply::{Envelope, ErrorBody, Page, Reply, created, no_content, ok, page};
 use crate::error::Error;
-use crate::forms::{Object, sent};
+use crate::forms::{Object, sent_whole, whole, whole_if_any};
 use crate::gate::validators::{ActivationRow, NewValidator, ValidatorChange, ValidatorFilter, ValidatorRow, VersionRow};
 use crate::limits;
 use crate::model::{Caller, ErrorStrategy, Grant, Target};
@@ -66,12 +66,12 @@ pub struct Limits {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LimitsChange {
     /// Time of one call, in milliseconds. Null takes the bound away.
-    #[serde(default, deserialize_with = "sent")]
+    #[serde(default, deserialize_with = "sent_whole")]
     #[schema(value_type = Option<i32>, minimum = 1, maximum = 60000)]
     #[expect(clippy::option_option, reason = "null and nothing are two things in a change")]
     time_ms: Option<Option<i32>>,
     /// Memory of one instance, in bytes. Null takes the bound away.
-    #[serde(default, deserialize_with = "sent")]
+    #[serde(default, deserialize_with = "sent_whole")]
     #[schema(value_type = Option<i64>, minimum = 65536, maximum = 1_073_741_824)]
     #[expect(clippy::option_option, reason = "null and nothing are two things in a change")]
     memory_bytes: Option<Option<i64>>,
@@ -283,6 +283,7 @@ pub(super) async fn versions(
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Activation {
+    #[serde(deserialize_with = "whole")]
     version: i32,
 }
 
@@ -310,6 +311,7 @@ pub(super) async fn back(caller: Caller, State(app): State<App>, Path(id): Path<
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ShadowForm {
     /// Null ends it.
+    #[serde(default, deserialize_with = "whole_if_any")]
     version: Option<i32>,
 }
 

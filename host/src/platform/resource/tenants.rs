@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::users::Standing;
 use super::{Form, Kept, Resource, Statements};
 use crate::error::{Error, Result};
-use crate::forms::{Object, sent};
+use crate::forms::{Object, sent_whole};
 use crate::model::{self, check_name};
 use crate::platform::{Platform, failed, statements};
 use crate::times;
@@ -93,28 +93,28 @@ pub struct TenantChange {
 #[expect(clippy::option_option, reason = "null and nothing are two things in a change")]
 pub struct QuotasChange {
     /// Bytes of its files, as they are now: what goes beyond is a 413.
-    #[serde(default, deserialize_with = "sent", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "sent_whole", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i64>, minimum = 1)]
     storage_bytes: Option<Option<i64>>,
     /// Readings in a second, by HTTP and Kafka together, on each replica: over HTTP more is a 429, from Kafka it waits.
-    #[serde(default, deserialize_with = "sent", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "sent_whole", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i32>, minimum = 1)]
     readings_per_second: Option<Option<i32>>,
     /// Requests in a second, of all its credentials together, on each replica; more are a 429.
-    #[serde(default, deserialize_with = "sent", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "sent_whole", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i32>, minimum = 1)]
     requests_per_second: Option<Option<i32>>,
     /// Time of one call of a module, in milliseconds, where that is less than the gateway's own bound.
-    #[serde(default, deserialize_with = "sent", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "sent_whole", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i32>, minimum = 1, maximum = 60_000)]
     guest_time_ms: Option<Option<i32>>,
     /// Memory of one instance of a module, in bytes, where that is less than the gateway's own bound.
-    #[serde(default, deserialize_with = "sent", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "sent_whole", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i64>, minimum = 65_536, maximum = 1_073_741_824)]
     guest_memory_bytes: Option<Option<i64>>,
     /// Milliseconds that the tenant's modules may run in a second, all together, on each replica: over HTTP more is a 429, from Kafka it
     /// waits.
-    #[serde(default, deserialize_with = "sent", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "sent_whole", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i32>, minimum = 1)]
     guest_cpu_ms_per_second: Option<Option<i32>>,
 }
