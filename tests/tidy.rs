@@ -19,6 +19,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("paging", &[]),
     ("rules", &[]),
     ("settings", &[]),
+    ("terms", &[]),
     ("times", &[]),
     ("turns", &[]),
     ("vitals", &[]),
@@ -67,8 +68,10 @@ const FLOORS: &[(&str, &[&str])] = &[
 ];
 
 /// Floor 0: everybody may use it.
-const NOUNS: &[&str] =
-    &["batch", "cases", "error", "forms", "ledger", "limits", "model", "paging", "rules", "settings", "times", "turns", "vitals"];
+const NOUNS: &[&str] = &[
+    "batch", "cases", "error", "forms", "ledger", "limits", "model", "paging", "rules", "settings", "terms", "times", "turns",
+    "vitals",
+];
 
 /// Which external crate may be named where.
 const CRATES: &[(&str, &[&str])] = &[

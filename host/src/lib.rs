@@ -10,7 +10,7 @@
 //! | 3 gates | [`gate`] | the straight lines: the only place where deciders meet stores |
 //! | 2 stores | [`platform`], [`timescale`], [`objects`], [`kafka`], [`registry`], [`issuer`] | a backend each; public methods take a `Permit` first |
 //! | 1 deciders | [`policy`], [`schema`], [`guest`], [`budget`], [`rates`], [`secrets`] | values in, verdicts out; no SQL, HTTP, Kafka or object store |
-//! | 0 nouns | [`batch`], [`cases`], [`forms`], [`model`], [`error`], [`rules`], [`ledger`], [`limits`], [`paging`], [`settings`], [`times`], [`turns`], [`vitals`] | no I/O, no async, no framework |
+//! | 0 nouns | [`batch`], [`cases`], [`forms`], [`model`], [`error`], [`rules`], [`ledger`], [`limits`], [`paging`], [`settings`], [`terms`], [`times`], [`turns`], [`vitals`] | no I/O, no async, no framework |
 
 pub mod batch;
 pub mod cases;
@@ -22,6 +22,7 @@ pub mod model;
 pub mod paging;
 pub mod rules;
 pub mod settings;
+pub mod terms;
 pub mod times;
 pub mod turns;
 pub mod vitals;

@@ -11,6 +11,7 @@ use super::reply::{Envelope, ErrorBody, Page, Reply, created, no_content, ok, pa
 use crate::forms::sent;
 use crate::gate::catalogue::{TopicChange, TopicFilter, TopicRow};
 use crate::model::{Caller, Conflict, ErrorStrategy, TopicFormat, WriteMode};
+use crate::terms::TopicName;
 use crate::times::rfc3339;
 
 /// A Kafka topic.
@@ -61,6 +62,7 @@ impl From<TopicRow> for Topic {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewTopic {
     /// Its name in Kafka.
+    #[schema(value_type = TopicName)]
     name: String,
     /// `json` where it is not given.
     format: Option<TopicFormat>,
@@ -73,6 +75,7 @@ pub struct NewTopic {
     /// `keep-last` where it is not given.
     conflict: Option<Conflict>,
     /// A Kafka topic that nobody consumes through Weir; what is refused is sent there as well, before it counts as handled.
+    #[schema(value_type = Option<TopicName>)]
     dead_letter_topic: Option<String>,
     /// `quarantine` where it is not given.
     error_strategy: Option<ErrorStrategy>,
@@ -94,7 +97,7 @@ pub struct TopicFields {
     conflict: Option<Conflict>,
     /// Null ends it.
     #[serde(default, deserialize_with = "sent")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<TopicName>)]
     #[expect(clippy::option_option, reason = "null and nothing are two things in a change")]
     dead_letter_topic: Option<Option<String>>,
     error_strategy: Option<ErrorStrategy>,

@@ -15,7 +15,8 @@ use crate::model::Caller;
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Chain {
-    /// Of validators of readings (documents, objects), each once.
+    /// Of validators of readings (documents, objects), each once; at most 16, of objects 4.
+    #[schema(value_type = BTreeSet<Uuid>, max_items = 16)]
     validator_ids: Vec<Uuid>,
 }
 

@@ -4,17 +4,22 @@ use axum::extract::State;
 use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::App;
 use super::input::Json;
+use super::readings::write::NewReading;
 use super::reply::{Envelope, ErrorBody, Reply, ok};
 use super::trial::{Fault, LogLine};
 use crate::batch::Quality;
 use crate::error::Error;
 use crate::forms::Object;
+use crate::gate::documents;
 use crate::gate::explain::{Decision, Document, End, Explained, Passage, Question, SchemaVerdict};
 use crate::model::{Action, Caller, Operation};
+use crate::terms::{SubjectName, Way};
 use crate::times::rfc3339;
 
 /// What is to be explained: one of `reading`, `document` and `request`.
@@ -23,8 +28,9 @@ use crate::times::rfc3339;
 pub struct ExplainForm {
     /// Whose wish it is, as the policy names it: `token:device-1`, `service:writer` for what comes from Kafka. The caller's own where it is
     /// not given.
+    #[schema(value_type = Option<SubjectName>)]
     subject: Option<String>,
-    /// A reading, as it is sent.
+    #[schema(value_type = Option<NewReading>)]
     reading: Option<Value>,
     #[schema(value_type = Option<DocumentForm>)]
     document: Option<Object<DocumentForm>>,
@@ -32,11 +38,20 @@ pub struct ExplainForm {
     request: Option<Object<RequestForm>>,
 }
 
+impl ExplainForm {
+    /// One question at a time.
+    pub(super) const WAYS: [Way<'static>; 3] = [
+        Way { with: &[("reading", &[Type::Object])], without: &["document", "request"] },
+        Way { with: &[("document", &[Type::Object])], without: &["reading", "request"] },
+        Way { with: &[("request", &[Type::Object])], without: &["reading", "document"] },
+    ];
+}
+
 /// A resource of the platform, as it is sent.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DocumentForm {
-    /// Its collection, such as `kafka-topics`; those that may have a chain.
+    #[schema(value_type = DocumentKind)]
     kind: String,
     /// `create` where it is not given.
     operation: Option<Operation>,
@@ -44,6 +59,18 @@ pub struct DocumentForm {
     #[schema(value_type = Object)]
     body: Map<String, Value>,
 }
+
+/// The collection of a document: one of those that may have a chain.
+#[derive(Debug)]
+pub struct DocumentKind;
+
+impl PartialSchema for DocumentKind {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(documents::KINDS)).into()
+    }
+}
+
+impl ToSchema for DocumentKind {}
 
 /// A request, in the policy's terms.
 #[derive(Debug, Deserialize, ToSchema)]

@@ -26,6 +26,7 @@ use crate::gate::objects::{BucketRow, Download, Expected, ObjectRow, Put, too_la
 use crate::limits;
 use crate::model::Caller;
 use crate::rules::Digest;
+use crate::terms::{Binary, BucketName, Cursor, ObjectName};
 use crate::times::rfc3339;
 
 /// A bucket.
@@ -46,8 +47,7 @@ impl From<BucketRow> for Bucket {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewBucket {
-    /// 3 to 63 of a-z, 0-9, '.' and '-', as S3 has it.
-    #[schema(example = "reports")]
+    #[schema(value_type = BucketName, example = "reports")]
     name: String,
 }
 
@@ -60,7 +60,7 @@ pub struct Existence {
 /// A file.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Object {
+pub struct File {
     /// Its name in the bucket.
     #[schema(example = "2026/may.pdf")]
     name: String,
@@ -76,7 +76,7 @@ pub struct Object {
     modified_at: String,
 }
 
-impl From<ObjectRow> for Object {
+impl From<ObjectRow> for File {
     fn from(row: ObjectRow) -> Self {
         Self {
             sha256: sha256(&row),
@@ -131,18 +131,19 @@ pub struct ObjectsQuery {
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<u32>,
     /// `nextCursor` of the page before.
+    #[param(value_type = Cursor, required = false, inline)]
     cursor: Option<String>,
 }
 
 /// List a bucket's files, in the order of their names.
 #[utoipa::path(get, path = "/buckets/{bucket}/objects", tag = "files", params(("bucket" = String, Path), ObjectsQuery),
-    responses((status = 200, body = Page<Object>), (status = "4XX", body = ErrorBody)))]
+    responses((status = 200, body = Page<File>), (status = "4XX", body = ErrorBody)))]
 pub(super) async fn list_objects(
     caller: Caller,
     State(app): State<App>,
     Path(bucket): Path<String>,
     Query(query): Query<ObjectsQuery>,
-) -> Reply<Vec<Object>> {
+) -> Reply<Vec<File>> {
     let at = page_of(query.limit, query.cursor.as_deref())?;
     let found = app.gate.object_list(&caller, &bucket, query.prefix.as_deref().unwrap_or(""), &at).await?;
     page(found.items.into_iter().map(Into::into).collect(), found.next.as_deref().map(cursor))
@@ -150,7 +151,7 @@ pub(super) async fn list_objects(
 
 /// Whether there is such a file.
 #[utoipa::path(get, path = "/files/exists/{bucket}/{*name}", tag = "files",
-    params(("bucket" = String, Path), ("name" = String, Path, description = "The rest of the path, slashes included.")),
+    params(("bucket" = String, Path), ("name" = inline(ObjectName), Path, description = "The rest of the path, slashes included.")),
     responses((status = 200, body = Envelope<Existence>), (status = "4XX", body = ErrorBody)))]
 pub(super) async fn object_exists(
     caller: Caller,
@@ -164,16 +165,16 @@ pub(super) async fn object_exists(
 ///
 /// `If-Match` with an `ETag` replaces that content only.
 #[utoipa::path(put, path = "/files/{bucket}/{*name}", tag = "files",
-    params(("bucket" = String, Path), ("name" = String, Path, description = "The rest of the path, slashes included.")),
-    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
-    responses((status = 200, body = Envelope<Object>, description = "It replaced another."),
-        (status = 201, body = Envelope<Object>, description = "It is new."), (status = "default", body = ErrorBody)))]
+    params(("bucket" = String, Path), ("name" = inline(ObjectName), Path, description = "The rest of the path, slashes included.")),
+    request_body(content = inline(Binary), content_type = "application/octet-stream"),
+    responses((status = 200, body = Envelope<File>, description = "It replaced another."),
+        (status = 201, body = Envelope<File>, description = "It is new."), (status = "default", body = ErrorBody)))]
 pub(super) async fn upload(
     caller: Caller,
     State(app): State<App>,
     Path((bucket, name)): Path<(String, String)>,
     request: Request,
-) -> Reply<Object> {
+) -> Reply<File> {
     let headers = request.headers();
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limits::OBJECT_BYTES) {
@@ -201,7 +202,7 @@ pub(super) async fn upload(
 
 /// Delete a file. `If-Match` with an `ETag` deletes that content only.
 #[utoipa::path(delete, path = "/files/{bucket}/{*name}", tag = "files",
-    params(("bucket" = String, Path), ("name" = String, Path, description = "The rest of the path, slashes included.")),
+    params(("bucket" = String, Path), ("name" = inline(ObjectName), Path, description = "The rest of the path, slashes included.")),
     responses((status = 204), (status = "4XX", body = ErrorBody)))]
 pub(super) async fn delete_object(
     caller: Caller,
@@ -215,9 +216,9 @@ pub(super) async fn delete_object(
 
 /// Download a file, streamed: whole, or one `Range` of it.
 #[utoipa::path(get, path = "/files/download/{bucket}/{*name}", tag = "files",
-    params(("bucket" = String, Path), ("name" = String, Path, description = "The rest of the path, slashes included.")),
-    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
-        (status = 206, body = Vec<u8>, content_type = "application/octet-stream"), (status = 304), (status = 416, body = ErrorBody),
+    params(("bucket" = String, Path), ("name" = inline(ObjectName), Path, description = "The rest of the path, slashes included.")),
+    responses((status = 200, body = inline(Binary), content_type = "*/*"),
+        (status = 206, body = inline(Binary), content_type = "*/*"), (status = 304), (status = 416, body = ErrorBody),
         (status = "default", body = ErrorBody)))]
 pub(super) async fn download(
     caller: Caller,
@@ -250,7 +251,7 @@ pub(super) async fn download(
 
 /// What a download would say, without its bytes.
 #[utoipa::path(head, path = "/files/download/{bucket}/{*name}", tag = "files",
-    params(("bucket" = String, Path), ("name" = String, Path, description = "The rest of the path, slashes included.")),
+    params(("bucket" = String, Path), ("name" = inline(ObjectName), Path, description = "The rest of the path, slashes included.")),
     responses((status = 200), (status = 304), (status = "4XX")))]
 pub(super) async fn look(
     caller: Caller,

@@ -20,6 +20,7 @@ use super::reply::{Problem, is_unchanged};
 use crate::error::{Error, Kind};
 use crate::limits;
 use crate::paging::PageOf;
+use crate::terms::Cursor;
 
 /// A JSON body of at most [`limits::JSON_BODY_BYTES`].
 #[derive(Debug)]
@@ -169,6 +170,7 @@ pub struct PageQuery {
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<u32>,
     /// `nextCursor` of the page before.
+    #[param(value_type = Cursor, required = false, inline)]
     cursor: Option<String>,
 }
 

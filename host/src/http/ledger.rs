@@ -15,6 +15,7 @@ use crate::error::{Error, Kind};
 use crate::gate::ledger::{Booked, BooksFilter, Sums, Trace};
 use crate::ledger::Counts;
 use crate::model::Caller;
+use crate::terms;
 use crate::times::rfc3339;
 
 /// Which books.
@@ -27,10 +28,10 @@ pub struct BooksQuery {
     /// Of this partition.
     partition: Option<i32>,
     /// Batches that were entered at or after this time: RFC 3339, or milliseconds since 1970.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = terms::Moment, required = false, inline)]
     from: Option<Moment>,
     /// Batches that were entered before this time.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = terms::Moment, required = false, inline)]
     to: Option<Moment>,
 }
 
@@ -192,7 +193,7 @@ pub struct TraceBody {
 
 /// What became of the message at an offset, in the log that moved last.
 #[utoipa::path(get, path = "/ledger/offsets/{topic}/{partition}/{offset}", tag = "ledger",
-    params(("topic" = String, Path), ("partition" = i32, Path), ("offset" = i64, Path)),
+    params(("topic" = String, Path), ("partition" = i32, Path, minimum = 0), ("offset" = i64, Path, minimum = 0)),
     responses((status = 200, body = Envelope<Vec<TraceBody>>), (status = "4XX", body = ErrorBody)))]
 pub(super) async fn trace(
     caller: Caller,

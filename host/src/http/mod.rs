@@ -25,6 +25,7 @@ mod system;
 mod tokens;
 mod trial;
 mod validators;
+mod ways;
 
 use std::sync::Arc;
 
@@ -35,8 +36,8 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::PartialSchema as _;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, PathItem, SecurityRequirement};
 use utoipa_axum::router::OpenApiRouter;
@@ -47,7 +48,7 @@ use self::readings::{read, write};
 use self::reply::Problem;
 use crate::error::{Error, Kind};
 use crate::gate::Gate;
-use crate::limits;
+use crate::terms;
 
 /// What handlers share.
 #[derive(Clone, Debug)]
@@ -179,6 +180,7 @@ fn text(mut document: OpenApi) -> String {
     for (path, item) in &mut document.paths.paths {
         name_operations(path, item);
     }
+    ways::narrow(&mut document);
     document.to_json().unwrap_or_default()
 }
 
@@ -211,7 +213,7 @@ fn idempotency_key() -> Parameter {
         .description(Some(
             "Sent again with the same key within 24 hours, the request gets the first one's answer and is not done again.",
         ))
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(limits::NAME_BYTES))))
+        .schema(Some(terms::RepeatKey::schema()))
         .build()
 }
 

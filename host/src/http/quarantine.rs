@@ -1,11 +1,13 @@
 //! `/api/platform/quarantine`: what was kept aside, its causes, its replay and its removal.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use axum::extract::State;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::schema::Type;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -19,6 +21,7 @@ use crate::gate::quarantine::{Cause, Kept, KeptFilter};
 use crate::gate::replay::{Choice, Entry, Outcome, Replay};
 use crate::limits;
 use crate::model::Caller;
+use crate::terms::{self, Way};
 use crate::times::rfc3339;
 
 /// What refused an entry.
@@ -76,10 +79,10 @@ pub struct ListQuery {
     /// Of this topic; empty for entries without one.
     topic: Option<String>,
     /// Kept aside at or after this time: RFC 3339, or milliseconds since 1970.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = terms::Moment, required = false, inline)]
     from: Option<Moment>,
     /// Kept aside before this time.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = terms::Moment, required = false, inline)]
     to: Option<Moment>,
     /// Refused by something of this kind.
     #[param(inline)]
@@ -93,6 +96,7 @@ pub struct ListQuery {
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
     /// The `nextCursor` of the page before.
+    #[param(value_type = terms::Cursor, required = false, inline)]
     cursor: Option<String>,
 }
 
@@ -104,12 +108,12 @@ pub struct FilterQuery {
     /// Of this topic; empty for entries without one.
     topic: Option<String>,
     /// Kept aside at or after this time: RFC 3339, or milliseconds since 1970.
-    #[param(value_type = Option<String>)]
-    #[schema(value_type = Option<String>)]
+    #[param(value_type = terms::Moment, required = false, inline)]
+    #[schema(value_type = Option<terms::Moment>)]
     from: Option<Moment>,
     /// Kept aside before this time.
-    #[param(value_type = Option<String>)]
-    #[schema(value_type = Option<String>)]
+    #[param(value_type = terms::Moment, required = false, inline)]
+    #[schema(value_type = Option<terms::Moment>)]
     to: Option<Moment>,
     /// Refused by something of this kind.
     #[param(inline)]
@@ -324,16 +328,20 @@ pub(super) async fn get(caller: Caller, State(app): State<App>, Path(id): Path<U
 /// What to replay: `ids`, or the oldest entries of a `filter`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = QuarantineReplay)]
 pub struct ReplayForm {
     /// These entries, 1,000 at most.
+    #[schema(min_items = 1, max_items = 1000)]
     ids: Option<Vec<Uuid>>,
     /// Entries that match and wait, the oldest first; `{}` for all.
     #[schema(value_type = Option<FilterQuery>)]
     filter: Option<Object<FilterQuery>>,
     /// How many at most; 100 where it is not given, 1,000 at most.
     #[serde(default, deserialize_with = "whole_if_any")]
+    #[schema(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
-    /// Validators in place of those of their topics today, in this order; empty for none.
+    /// Validators in place of those of their topics today, in this order, each once; empty for none.
+    #[schema(value_type = Option<BTreeSet<Uuid>>, max_items = 16)]
     validator_ids: Option<Vec<Uuid>>,
 }
 
@@ -427,6 +435,12 @@ impl From<Entry> for ReplayEntry {
 }
 
 impl ReplayForm {
+    /// Entries are named or found.
+    pub(super) const WAYS: [Way<'static>; 2] = [
+        Way { with: &[("ids", &[Type::Array])], without: &["filter", "limit"] },
+        Way { with: &[("filter", &[Type::Object])], without: &["ids"] },
+    ];
+
     fn choice(ids: Option<Vec<Uuid>>, filter: Option<FilterQuery>, limit: Option<u32>) -> Result<Choice, Error> {
         let most = limits::REPLAY_ENTRIES;
         match (ids, filter) {
@@ -437,7 +451,7 @@ impl ReplayForm {
                 Err(Error::malformed(format!("Give 1 to {most} `ids`.")).at("/ids", format!("{} are given", ids.len())))
             }
             (Some(mut ids), None) => {
-                let mut seen = std::collections::BTreeSet::new();
+                let mut seen = BTreeSet::new();
                 ids.retain(|id| seen.insert(*id));
                 Ok(Choice::Ids(ids))
             }

@@ -21,6 +21,7 @@ use crate::gate::resources::{
 use crate::limits;
 use crate::model::Caller;
 use crate::paging::Listed;
+use crate::terms::Endpoint;
 
 /// Several to be made at once.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -396,6 +397,7 @@ async fn set_connector_config(
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ConnectorEndpoint {
+    #[schema(value_type = Endpoint)]
     endpoint: String,
 }
 

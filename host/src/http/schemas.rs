@@ -14,6 +14,7 @@ use crate::forms::whole_if_any;
 use crate::gate::schemas::{self as gate, AVRO, Break, Comparison, Compatibility, JSON_SCHEMA, SchemaFilter, SchemaRow, Stored};
 use crate::limits;
 use crate::model::Caller;
+use crate::terms::{Definition, Name};
 use crate::times::rfc3339;
 
 /// A version of a schema.
@@ -82,9 +83,10 @@ impl SchemaType {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewSchema {
+    #[schema(value_type = Name)]
     name: String,
     r#type: SchemaType,
-    /// The JSON Schema of one reading as it is sent, or the Avro schema of its record.
+    #[schema(value_type = Definition)]
     definition: Value,
     /// What the version after it has to keep up with; that of the version before, or `none`, where it is not given.
     compatibility: Option<Compatibility>,
@@ -95,6 +97,7 @@ pub struct NewSchema {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SchemaFields {
     /// Only of a JSON Schema that nothing uses.
+    #[schema(value_type = Option<Definition>)]
     definition: Option<Value>,
     /// What the version after it has to keep up with.
     compatibility: Option<Compatibility>,
@@ -134,6 +137,7 @@ fn fits(if_match: &IfMatch, row: &SchemaRow) -> bool {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SchemaCheck {
+    #[schema(value_type = Definition)]
     definition: Value,
     /// `json-schema` where it is not given.
     r#type: Option<SchemaType>,

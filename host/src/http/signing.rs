@@ -13,6 +13,7 @@ use super::reply::{Envelope, ErrorBody, Page, Reply, created, no_content, page};
 use crate::error::Error;
 use crate::gate::validators::SigningKeyRow;
 use crate::model::Caller;
+use crate::terms::{Name, PublicKey};
 use crate::times::rfc3339;
 
 /// A public key.
@@ -36,8 +37,9 @@ impl From<SigningKeyRow> for SigningKey {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewSigningKey {
+    #[schema(value_type = Name)]
     name: String,
-    /// The 32 bytes of the ed25519 public key, in base64.
+    #[schema(value_type = PublicKey)]
     public_key: String,
 }
 

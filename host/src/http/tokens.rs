@@ -11,6 +11,7 @@ use super::input::{IfMatch, Json, PageQuery, Path, Query, cursor};
 use super::reply::{Envelope, ErrorBody, Page, Reply, created, no_content, ok, page};
 use crate::gate::tokens::{self as gate, Token, TokenFilter};
 use crate::model::Caller;
+use crate::terms::{PolicyName, ScopeText};
 
 /// A token with its secret, which is shown this once.
 #[derive(Debug, Serialize, ToSchema)]
@@ -27,13 +28,14 @@ pub struct CreatedToken {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewToken {
     /// Unique among the tenant's tokens.
+    #[schema(value_type = PolicyName)]
     name: String,
     /// The user whom it acts for, as `user:<email>`. For another user than oneself that takes the right to administer them.
     user_id: Option<Uuid>,
     /// What it is limited to: it may do what the policy and one of these allow, `<action or *>:<object pattern>` as in policy files. Only the
     /// policy limits it where there are none.
     #[serde(default)]
-    #[schema(max_items = 64, example = json!(["read:/timescale/**"]))]
+    #[schema(value_type = Vec<ScopeText>, max_items = 64)]
     scopes: Vec<String>,
     /// When it ends; never, where it is not given.
     expires_at: Option<DateTime<Utc>>,

@@ -5,6 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::Type;
 use uuid::Uuid;
 
 use super::App;
@@ -16,6 +17,7 @@ use crate::forms::{whole, whole_if_any};
 use crate::gate::trial::{FaultReport, Line, ReplayRow, ReplaySource, Replayed, Samples, Tried};
 use crate::gate::validators::{NoteRow, Stats, StatsRow};
 use crate::model::Caller;
+use crate::terms::Way;
 use crate::times::rfc3339;
 
 /// What to try a version on.
@@ -26,9 +28,11 @@ pub struct TestForm {
     #[serde(default, deserialize_with = "whole_if_any")]
     version: Option<i32>,
     /// A configuration to try in place of the validator's.
+    #[schema(value_type = Option<Object>)]
     config: Option<Value>,
     /// Readings, as they are sent; of a validator of documents `{kind, operation?, id?, subject?, body}`, without a `body` where the
     /// operation is `delete`; of objects `{objectName, text or base64, bucket?, mediaType?, subject?}`. The same forms stand in cases.
+    #[schema(value_type = Vec<Object>, min_items = 1, max_items = 1000)]
     samples: Vec<Value>,
 }
 
@@ -136,6 +140,7 @@ pub(super) async fn test(
 /// What a version is to be replayed over.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = ValidatorReplay)]
 pub struct ReplayForm {
     #[serde(deserialize_with = "whole")]
     version: i32,
@@ -151,6 +156,14 @@ pub struct ReplayForm {
     hours: Option<u32>,
     from: Option<DateTime<Utc>>,
     to: Option<DateTime<Utc>>,
+}
+
+impl ReplayForm {
+    /// The times are said or counted back from now.
+    pub(super) const WAYS: [Way<'static>; 2] = [
+        Way { with: &[("hours", &[Type::Integer])], without: &["from", "to"] },
+        Way { with: &[("from", &[Type::String])], without: &["hours"] },
+    ];
 }
 
 /// What a version would have made of what is there already.

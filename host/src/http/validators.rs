@@ -13,10 +13,12 @@ use super::input::{self, IfMatch, Json, PageQuery, Path, Query, cursor};
 use super::reply::{Envelope, ErrorBody, Page, Reply, created, no_content, ok, page};
 use crate::error::Error;
 use crate::forms::{Object, sent_whole, whole, whole_if_any};
+use crate::gate::resources::Status;
 use crate::gate::validators::{ActivationRow, NewValidator, ValidatorChange, ValidatorFilter, ValidatorRow, VersionRow};
 use crate::limits;
 use crate::model::{Caller, ErrorStrategy, Grant, Target};
 use crate::rules::Digest;
+use crate::terms::{Binary, Name, Signature};
 use crate::times::rfc3339;
 
 /// Where the signature of a module stands.
@@ -111,12 +113,14 @@ pub enum Kind {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = NewValidator)]
 pub struct NewForm {
+    #[schema(value_type = Name)]
     name: String,
     /// `wasm`, which is also the default.
     kind: Option<Kind>,
     /// `readings` where it is not given.
     target: Option<Target>,
-    /// A JSON object; empty where it is not given.
+    /// Empty where it is not given.
+    #[schema(value_type = Option<Object>)]
     config: Option<Value>,
     /// `quarantine` where it is not given; `reject` is the only one for documents and objects.
     error_strategy: Option<ErrorStrategy>,
@@ -132,10 +136,12 @@ pub struct NewForm {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ValidatorFields {
+    #[schema(value_type = Option<Name>)]
     name: Option<String>,
+    #[schema(value_type = Option<Object>)]
     config: Option<Value>,
     error_strategy: Option<ErrorStrategy>,
-    /// `active` or `inactive`.
+    #[schema(value_type = Option<Status>)]
     status: Option<String>,
     /// A grant that the version that runs imports cannot be taken away.
     grants: Option<Vec<Grant>>,
@@ -253,8 +259,8 @@ impl From<VersionRow> for Version {
 /// becomes the next version. Where the tenant has signing keys, `X-Module-Signature` has the ed25519 signature of the component's bytes,
 /// in base64.
 #[utoipa::path(put, path = "/validators/{id}/module", tag = "validators",
-    params(("id" = Uuid, Path), ("X-Module-Signature" = Option<String>, Header)),
-    request_body(content = Vec<u8>, content_type = "application/wasm"),
+    params(("id" = Uuid, Path), ("X-Module-Signature" = inline(Option<Signature>), Header)),
+    request_body(content = inline(Binary), content_type = "application/wasm"),
     responses((status = 201, body = Envelope<Version>), (status = "4XX", body = ErrorBody)))]
 pub(super) async fn upload(caller: Caller, State(app): State<App>, Path(id): Path<Uuid>, request: Request) -> Reply<Version> {
     input::expect_media_type(request.headers(), "application/wasm")?;

@@ -3,6 +3,8 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use serde::Deserialize;
+use utoipa::openapi::Required;
+use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::{IntoParams, ToSchema};
 
 use super::form::{self, LatestBody, Moment, ReadingBody};
@@ -13,6 +15,7 @@ use crate::http::App;
 use crate::http::input::{Path, Query};
 use crate::http::reply::{self, Envelope, ErrorBody, Page, Reply, no_content, ok, page};
 use crate::model::Caller;
+use crate::terms;
 
 /// Which readings, in which order, and which page of them.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -31,10 +34,10 @@ pub struct ListQuery {
     #[param(inline)]
     quality: Option<Quality>,
     /// At or after this time: RFC 3339, or milliseconds since 1970.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = terms::Moment, required = false, inline)]
     from: Option<Moment>,
     /// Before this time.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = terms::Moment, required = false, inline)]
     to: Option<Moment>,
     /// `desc`, newest first, is the default.
     #[param(inline)]
@@ -43,6 +46,7 @@ pub struct ListQuery {
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
     /// The `nextCursor` of the page before.
+    #[param(value_type = terms::Cursor, required = false, inline)]
     cursor: Option<String>,
 }
 
@@ -101,10 +105,10 @@ pub struct RangeQuery {
     /// Values of this metric only.
     metric: Option<String>,
     /// At or after this time: RFC 3339, or milliseconds since 1970.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = terms::Moment, required = false, inline)]
     from: Option<Moment>,
     /// Before this time.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = terms::Moment, required = false, inline)]
     to: Option<Moment>,
     /// In which direction of time.
     #[param(inline)]
@@ -113,6 +117,7 @@ pub struct RangeQuery {
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
     /// The `nextCursor` of the page before.
+    #[param(value_type = terms::Cursor, required = false, inline)]
     cursor: Option<String>,
 }
 
@@ -123,15 +128,30 @@ impl RangeQuery {
     }
 }
 
+/// The same, of which both times have to be given.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub struct BetweenQuery(RangeQuery);
+
+impl IntoParams for BetweenQuery {
+    fn into_params(place: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let mut parameters = RangeQuery::into_params(place);
+        for parameter in parameters.iter_mut().filter(|parameter| matches!(parameter.name.as_str(), "from" | "to")) {
+            parameter.required = Required::True;
+        }
+        parameters
+    }
+}
+
 /// The readings of a sensor between two times, oldest first.
 #[utoipa::path(get, path = "/sensors/{sensorId}/range", tag = "readings",
-    params(("sensorId" = String, Path, description = "The sensor"), RangeQuery),
+    params(("sensorId" = String, Path, description = "The sensor"), BetweenQuery),
     responses((status = 200, body = Page<ReadingBody>), (status = "default", body = ErrorBody)))]
 pub(in crate::http) async fn range(
     caller: Caller,
     State(app): State<App>,
     Path(sensor): Path<String>,
-    Query(query): Query<RangeQuery>,
+    Query(BetweenQuery(query)): Query<BetweenQuery>,
 ) -> Reply<Vec<ReadingBody>> {
     if query.from.is_none() || query.to.is_none() {
         return Err(Error::malformed("A range takes `from` and `to`.").at("from", "give both times").into());
@@ -190,7 +210,7 @@ pub struct OneQuery {
 ///
 /// Where several topics or schema references have one of this sensor at this time, `topic` and `schemaRef` choose; without them it is a 409.
 #[utoipa::path(get, path = "/sensor-readings/{sensorId}/{timestamp}", tag = "readings",
-    params(("sensorId" = String, Path, description = "The sensor"), ("timestamp" = String, Path, description = "Its time"), OneQuery),
+    params(("sensorId" = String, Path, description = "The sensor"), ("timestamp" = inline(terms::Moment), Path, description = "Its time"), OneQuery),
     responses((status = 200, body = Envelope<ReadingBody>), (status = "default", body = ErrorBody)))]
 pub(in crate::http) async fn one(
     caller: Caller,
@@ -204,7 +224,7 @@ pub(in crate::http) async fn one(
 
 /// Deletes one reading.
 #[utoipa::path(delete, path = "/sensor-readings/{sensorId}/{timestamp}", tag = "readings",
-    params(("sensorId" = String, Path, description = "The sensor"), ("timestamp" = String, Path, description = "Its time"), OneQuery),
+    params(("sensorId" = String, Path, description = "The sensor"), ("timestamp" = inline(terms::Moment), Path, description = "Its time"), OneQuery),
     responses((status = 204, description = "It is gone"), (status = "default", body = ErrorBody)))]
 pub(in crate::http) async fn remove(
     caller: Caller,
@@ -239,6 +259,7 @@ pub struct SensorsQuery {
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
     /// The `nextCursor` of the page before.
+    #[param(value_type = terms::Cursor, required = false, inline)]
     cursor: Option<String>,
 }
 

@@ -10,6 +10,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
 use tokio_util::codec::{AnyDelimiterCodec, AnyDelimiterCodecError, FramedRead};
 use tokio_util::io::StreamReader;
+use utoipa::openapi::schema::Type;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::batch::Refuser;
@@ -22,46 +23,60 @@ use crate::ledger::Origin;
 use crate::limits;
 use crate::model::Caller;
 use crate::schema::decode::{self, Collector};
+use crate::terms::{self, Name, NameOrNothing, TopicName, Units, Values, Way};
 use crate::times::rfc3339;
 
 /// A reading to be stored.
-#[derive(Debug, ToSchema)]
-#[schema(rename_all = "camelCase")]
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(dead_code, reason = "it is the form for the OpenAPI document; schema::decode reads the bytes")]
 pub struct NewReading {
     /// The sensor.
-    #[schema(example = "room-4")]
+    #[schema(value_type = Name, example = "room-4")]
     sensor_id: String,
-    /// RFC 3339 with any offset, or epoch milliseconds.
-    #[schema(example = "2026-05-04T12:00:00Z")]
+    /// From 1970 to a year ahead of now.
+    #[schema(value_type = terms::Moment, example = "2026-05-04T12:00:00Z")]
     timestamp: String,
     /// A number, true, false or a text by metric.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<Values>)]
     values: Option<()>,
     /// Short for `values` with one metric called `value`.
-    #[schema(value_type = Option<f64>)]
+    #[schema(value_type = Option<terms::Scalar>)]
     value: Option<()>,
     /// The topic whose rules apply.
+    #[schema(value_type = Option<TopicName>)]
     topic: Option<String>,
     /// The schema that it follows, for your own use.
+    #[schema(value_type = Option<NameOrNothing>)]
     schema_ref: Option<String>,
     /// `good`, `suspect` or `bad`.
     quality: Option<crate::batch::Quality>,
-    /// The unit by metric.
-    #[schema(value_type = Option<Object>)]
+    /// The unit by metric; of metrics that have a value.
+    #[schema(value_type = Option<Units>)]
     unit: Option<()>,
 }
 
+impl NewReading {
+    /// Several values or one.
+    pub(in crate::http) const WAYS: [Way<'static>; 2] = [
+        Way { with: &[("values", &[Type::Object])], without: &["value"] },
+        Way { with: &[("value", &[Type::Number, Type::Boolean, Type::String])], without: &["values"] },
+    ];
+}
+
 /// Many readings to be stored.
-#[derive(Debug, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "it is the form for the OpenAPI document; schema::decode reads the bytes")]
 pub struct NewReadings {
+    #[schema(min_items = 1)]
     readings: Vec<NewReading>,
 }
 
 /// What became of one reading.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = StoredReading)]
 pub struct Stored {
     /// The sensor.
     sensor_id: String,

@@ -13,6 +13,7 @@ use crate::forms::sent;
 use crate::model::check_name;
 use crate::platform::{Platform, failed, statements};
 use crate::policy::Permit;
+use crate::terms::{Endpoint, Name};
 use crate::times;
 
 /// A connector.
@@ -56,12 +57,12 @@ pub struct Connector {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewConnector {
     project_id: Option<Uuid>,
-    #[schema(min_length = 1, max_length = 255)]
+    #[schema(value_type = Name)]
     name: String,
-    #[schema(min_length = 1, max_length = 255)]
+    #[schema(value_type = Name)]
     protocol: String,
     /// Without credentials: they belong into `config`.
-    #[schema(min_length = 1, max_length = 4096)]
+    #[schema(value_type = Endpoint)]
     endpoint: String,
     /// What is called `password`, `secret`, `token`, `apiKey`, `privateKey` and the like is a secret: it is kept encrypted and shown as
     /// `********`. Anything else is one as `{"$secret": "…"}`.
@@ -80,11 +81,11 @@ pub struct ConnectorChange {
     #[schema(value_type = Option<Uuid>)]
     #[expect(clippy::option_option, reason = "null and nothing are two things in a change")]
     project_id: Option<Option<Uuid>>,
-    #[schema(min_length = 1, max_length = 255)]
+    #[schema(value_type = Option<Name>)]
     name: Option<String>,
-    #[schema(min_length = 1, max_length = 255)]
+    #[schema(value_type = Option<Name>)]
     protocol: Option<String>,
-    #[schema(min_length = 1, max_length = 4096)]
+    #[schema(value_type = Option<Endpoint>)]
     endpoint: Option<String>,
     /// In place of the whole `config`. A secret that is sent as `********` stays what it is.
     #[schema(value_type = Option<Object>)]

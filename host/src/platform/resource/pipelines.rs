@@ -11,6 +11,7 @@ use super::{Form, Resource, Statements, Status, check_size};
 use crate::error::Result;
 use crate::model::check_name;
 use crate::platform::statements;
+use crate::terms::Name;
 use crate::times;
 
 /// A pipeline.
@@ -44,7 +45,7 @@ pub struct Pipeline {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewPipeline {
     project_id: Uuid,
-    #[schema(min_length = 1, max_length = 255)]
+    #[schema(value_type = Name)]
     name: String,
     #[schema(value_type = Option<Object>)]
     definition: Option<Map<String, Value>>,
@@ -56,7 +57,7 @@ pub struct NewPipeline {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PipelineChange {
-    #[schema(min_length = 1, max_length = 255)]
+    #[schema(value_type = Option<Name>)]
     name: Option<String>,
     #[schema(value_type = Option<Object>)]
     definition: Option<Map<String, Value>>,

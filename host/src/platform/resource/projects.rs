@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::forms::sent;
 use crate::model::check_name;
 use crate::platform::statements;
+use crate::terms::{LongText, Name};
 use crate::times;
 
 /// A project.
@@ -41,8 +42,9 @@ pub struct Project {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewProject {
-    #[schema(min_length = 1, max_length = 255)]
+    #[schema(value_type = Name)]
     name: String,
+    #[schema(value_type = Option<LongText>)]
     description: Option<String>,
     /// A user of the tenant.
     owner_id: Option<Uuid>,
@@ -54,8 +56,9 @@ pub struct NewProject {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProjectChange {
-    #[schema(min_length = 1, max_length = 255)]
+    #[schema(value_type = Option<Name>)]
     name: Option<String>,
+    #[schema(value_type = Option<LongText>)]
     description: Option<String>,
     /// Null for nobody.
     #[serde(default, deserialize_with = "sent", skip_serializing_if = "Option::is_none")]

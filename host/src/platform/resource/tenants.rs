@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::forms::{Object, sent_whole};
 use crate::model::{self, check_name};
 use crate::platform::{Platform, failed, statements};
+use crate::terms::{Name, Slug};
 use crate::times;
 
 /// A tenant.
@@ -57,11 +58,10 @@ pub struct Quotas {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewTenant {
-    /// 1 to 63 of a-z, 0-9 and '-'.
-    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
+    #[schema(value_type = Slug)]
     slug: String,
     /// Its name for people; the slug where it is not given.
-    #[schema(min_length = 1, max_length = 255)]
+    #[schema(value_type = Option<Name>)]
     name: Option<String>,
     /// `active` where it is not given.
     status: Option<Standing>,
@@ -80,7 +80,7 @@ impl NewTenant {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TenantChange {
-    #[schema(min_length = 1, max_length = 255)]
+    #[schema(value_type = Option<Name>)]
     name: Option<String>,
     status: Option<Standing>,
     #[schema(value_type = Option<QuotasChange>)]

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::model::check_name;
 use crate::platform::statements;
+use crate::terms::{EmailAddress, Name, NewPassword};
 use crate::times;
 
 /// A user.
@@ -52,13 +53,13 @@ pub enum Standing {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewUser {
-    #[schema(min_length = 3, max_length = 254, format = Email)]
+    #[schema(value_type = EmailAddress)]
     email: String,
     /// The email where it is not given.
-    #[schema(min_length = 1, max_length = 255)]
+    #[schema(value_type = Option<Name>)]
     name: Option<String>,
     /// 8 to 256 characters. Without one, they cannot log in with a password.
-    #[schema(write_only, min_length = 8, max_length = 256)]
+    #[schema(value_type = Option<NewPassword>)]
     password: Option<String>,
     /// `active` where it is not given.
     status: Option<Standing>,
@@ -71,12 +72,12 @@ pub struct NewUser {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UserChange {
     /// Rules of the policy that name the old one do not follow.
-    #[schema(min_length = 3, max_length = 254, format = Email)]
+    #[schema(value_type = Option<EmailAddress>)]
     email: Option<String>,
-    #[schema(min_length = 1, max_length = 255)]
+    #[schema(value_type = Option<Name>)]
     name: Option<String>,
     /// A new one ends all their sessions.
-    #[schema(write_only, min_length = 8, max_length = 256)]
+    #[schema(value_type = Option<NewPassword>)]
     password: Option<String>,
     status: Option<Standing>,
     #[schema(value_type = Option<Object>)]
