@@ -25,7 +25,7 @@ struct Operation {
 }
 
 /// What tenant `acme` has, by the names that the document's paths use.
-async fn things(app: &App) -> Vec<(&'static str, String)> {
+pub async fn things(app: &App) -> Vec<(&'static str, String)> {
     let acme = app.acme();
     let id = |answer: Value| answer["data"]["id"].as_str().expect("an id").to_owned();
     let token = id(acme.post("/api/platform/tokens", &json!({ "name": "spare" })).await.expect(201));

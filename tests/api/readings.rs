@@ -130,9 +130,15 @@ async fn pages_are_stable_and_ranges_are_half_open() {
     acme.get("/api/timescale/sensors/none/latest").await.expect_error(404);
     let sensors = acme.get("/api/timescale/sensors?prefix=s").await.expect(200);
     assert_eq!(sensors["data"].as_array().map(Vec::len), Some(3));
-    for bad in
-        ["?from=2026-05-04T12:00:00Z&to=2026-05-04T11:00:00Z", "?from=x", "?from=253402300800000", "?order=up", "?cursor=zzz", "?limit=0", "?sensor=a"]
-    {
+    for bad in [
+        "?from=2026-05-04T12:00:00Z&to=2026-05-04T11:00:00Z",
+        "?from=x",
+        "?from=253402300800000",
+        "?order=up",
+        "?cursor=zzz",
+        "?limit=0",
+        "?sensor=a",
+    ] {
         acme.get(&format!("{READINGS}{bad}")).await.expect_error(400);
     }
     app.stop();

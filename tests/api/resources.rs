@@ -294,7 +294,10 @@ async fn secrets_of_a_connector_are_kept_encrypted_and_never_shown() {
         connector["config"]
     );
     acme.put(&format!("{path}/schema"), &json!({})).await.expect_error(400);
-    assert_eq!(acme.put(&format!("{path}/schema"), &json!({ "schemaId": null })).await.expect(200)["data"]["schemaId"], json!(null));
+    assert_eq!(
+        acme.put(&format!("{path}/schema"), &json!({ "schemaId": null })).await.expect(200)["data"]["schemaId"],
+        json!(null)
+    );
     let lost = acme.put(&path, &json!({ "config": { "token": "********" } })).await.expect(400);
     assert_eq!(lost["details"][0]["path"], "/config/token");
 

@@ -41,6 +41,12 @@ pub fn toolchains() -> String {
         .unwrap_or_else(|_| panic!("WEIR_TEST_TOOLCHAINS is not set: run `make test`, or `eval \"$(scripts/toolchains)\"`"))
 }
 
+/// The program `st` of schemathesis.
+pub fn schemathesis() -> String {
+    env::var("WEIR_TEST_SCHEMATHESIS")
+        .unwrap_or_else(|_| panic!("WEIR_TEST_SCHEMATHESIS is not set: run `make test`, or `eval \"$(scripts/schemathesis)\"`"))
+}
+
 /// The S3 store, as settings of Weir.
 pub fn s3() -> Vec<(&'static str, String)> {
     vec![
