@@ -96,7 +96,11 @@ impl Engine {
                 room: *room,
             };
             let (applied, called);
-            (batch, part, applied, called) = self.threads.run(run.tenant, move || call.judge(batch, part)).await?;
+            let place = self.place(run, step);
+            (batch, part, applied, called) = self.threads.run_at(place, run.tenant, move || call.judge(batch, part)).await?;
+            if run.live {
+                self.pace.learn(step, called.took);
+            }
             *room = called.room;
             self.vitals.guest_seconds.observe(called.took.as_secs_f64());
             judging.passage.note(called.took, called.peak_memory_bytes, called.log);
