@@ -72,6 +72,7 @@ pub(super) mod tests {
             strategy: ErrorStrategy::Quarantine,
             bounds: StepBounds::default(),
             lookup: false,
+            schema: None,
             shadow: None,
         }
     }

@@ -32,6 +32,7 @@ use self::pace::Pace;
 use self::passage::Passage;
 pub use self::readings::{Judgement, Shadowed};
 use self::threads::{Place, Threads};
+pub use self::v1::readings::Room;
 use crate::error::Result;
 use crate::limits;
 use crate::model::Tenant;
