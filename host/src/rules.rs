@@ -129,6 +129,8 @@ pub struct Step {
     pub bounds: StepBounds,
     /// True where it may ask for the tenant's last values.
     pub lookup: bool,
+    /// The JSON Schema that judges in place of a module. Version and digest are then its own.
+    pub schema: Option<SchemaVersion>,
     /// The version that runs beside the active one, and the digest of its bytes; it decides nothing.
     pub shadow: Option<(i32, Digest)>,
 }

@@ -144,8 +144,10 @@ async fn a_new_key_counts_soon_and_an_issuer_that_is_away_is_nobodys_fault() {
     assert_eq!(answer.header("retry-after"), Some("10"));
     answer.expect_error(503);
     app.acme().get(SENSORS).await.expect(200);
+    health_says(&app, "disconnected").await;
     lists(&issuer, &[old.jwk()]).await;
     until(&bearer(&app, &old.sign(&claims(&issuer)))).await;
+    health_says(&app, "connected").await;
     lists(&issuer, &[new.jwk()]).await;
     until(&bearer(&app, &new.sign(&claims(&issuer)))).await;
     bearer(&app, &old.sign(&claims(&issuer))).get(SENSORS).await.expect_error(401);
@@ -153,6 +155,19 @@ async fn a_new_key_counts_soon_and_an_issuer_that_is_away_is_nobodys_fault() {
     issuer.reset().await;
     bearer(&app, &new.sign(&claims(&issuer))).get(SENSORS).await.expect(200);
     app.stop();
+}
+
+/// What was found is told again for a moment.
+async fn health_says(app: &App, wanted: &str) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let health = app.nobody().get("/health").await.expect(200);
+        if health["services"]["issuer"] == wanted {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{health}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 /// It is asked every ten seconds at the most.

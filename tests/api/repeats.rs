@@ -79,7 +79,7 @@ async fn an_answer_with_a_secret_is_kept_where_only_its_bearer_can_read_it() {
 }
 
 #[tokio::test]
-async fn a_claim_of_a_process_that_died_and_an_old_answer_are_free_again() {
+async fn an_old_answer_is_forgotten_and_of_a_process_that_died_only_what_was_not_done_is_done_again() {
     let app = App::start().await;
     let acme = app.acme().with("idempotency-key", "order-1");
     acme.post(PROJECTS, &json!({ "name": "plant" })).await.expect(201);
@@ -89,6 +89,10 @@ async fn a_claim_of_a_process_that_died_and_an_old_answer_are_free_again() {
     sqlx::query("update idempotency set answer = null").execute(&pool).await.expect("as if under way");
     assert!(acme.post(PROJECTS, &json!({ "name": "another" })).await.expect_error(409).contains("under way"));
     sqlx::query("update idempotency set created_at = now() - interval '2 minutes'").execute(&pool).await.expect("time passes");
+    assert!(acme.post(PROJECTS, &json!({ "name": "another" })).await.expect_error(409).contains("was done"));
+    assert_eq!(projects(&app).await, 2);
+    sqlx::query("update idempotency set done = false").execute(&pool).await.expect("as if it had died before");
     acme.post(PROJECTS, &json!({ "name": "another" })).await.expect(201);
+    assert_eq!(projects(&app).await, 3);
     app.stop();
 }

@@ -100,3 +100,108 @@ async fn names_and_settings_are_checked() {
     create(&app.globex(), "limits").await;
     app.stop();
 }
+
+/// Makes a JSON Schema and a validator of it; its id and the schema's.
+async fn schema_validator(client: &Client, name: &str, definition: &Value, form: Value) -> (String, String) {
+    let schema = json!({ "name": name, "type": "json-schema", "definition": definition });
+    let schema = client.post("/api/platform/schemas", &schema).await.expect(201)["data"]["id"].clone();
+    let mut form = form;
+    form["name"] = json!(name);
+    form["kind"] = json!("json-schema");
+    form["schemaId"] = schema.clone();
+    let made = client.post(VALIDATORS, &form).await.expect(201);
+    assert_eq!((&made["data"]["kind"], &made["data"]["schemaId"]), (&json!("json-schema"), &schema));
+    let text = |value: &Value| value.as_str().expect("an id").to_owned();
+    (text(&made["data"]["id"]), text(&schema))
+}
+
+#[tokio::test]
+async fn a_json_schema_is_a_validator_like_a_module_and_judges_what_those_before_it_made() {
+    let app = App::start().await;
+    let acme = app.acme();
+    let warm = json!({ "properties": { "values": { "properties": { "temperature": { "maximum": 290 } } } } });
+    let (schema, schema_id) = schema_validator(&acme, "warm", &warm, json!({ "errorStrategy": "reject" })).await;
+    let kelvin = json!({ "name": "kelvin", "config": { "convert": { "temperature": { "to": "K" } } } });
+    let module = guests::deploy(&acme, "unit-convert", &kelvin).await;
+    acme.post("/api/platform/kafka-topics", &json!({ "name": "rooms" })).await.expect(201);
+    let reading = |second: u32, celsius: f64| {
+        json!({ "sensorId": "room-4", "timestamp": format!("2026-05-04T12:00:{second:02}Z"), "topic": "rooms",
+            "values": { "temperature": celsius }, "unit": { "temperature": "Cel" } })
+    };
+    // 20 °C are 293 K: above the bound where the module comes first, far below it where it comes second.
+    for (second, chain, status) in [(0, [&module, &schema], 422), (1, [&schema, &module], 201)] {
+        let path = "/api/platform/validators/chain/rooms";
+        acme.put(path, &json!({ "validatorIds": chain })).await.expect(200);
+        let answer = acme.post("/api/timescale/sensor-readings", &reading(second, 20.0)).await;
+        assert_eq!(answer.status, status, "{}", String::from_utf8_lossy(&answer.body));
+        if status == 422 {
+            let body = answer.expect(422);
+            assert_eq!(
+                (&body["details"][0]["validator"], &body["details"][0]["path"]),
+                (&json!("warm"), &json!("/values/temperature")),
+                "{body}"
+            );
+        }
+    }
+    let asked = json!({ "reading": reading(1, 300.0) });
+    let explained = acme.post("/api/explain", &asked).await.expect(200);
+    assert_eq!(explained["data"]["modules"][0]["validator"], "warm", "{explained}");
+    let tried =
+        acme.post(&format!("{VALIDATORS}/{schema}/test"), &json!({ "samples": [reading(1, 20.0), reading(2, 300.0)] })).await;
+    let tried = tried.expect(200);
+    assert_eq!(
+        (&tried["data"]["results"][0]["verdict"], &tried["data"]["results"][1]["verdict"]),
+        (&json!("accept"), &json!("reject"))
+    );
+
+    let users = acme.delete(&format!("/api/platform/schemas/{schema_id}")).await.expect_error(409);
+    assert!(users.contains("validator warm"), "{users}");
+    assert!(upload(&acme, &schema, vec![0]).await.expect_error(409).contains("schemaId"));
+    let lax = json!({ "name": "lax", "type": "json-schema", "definition": {} });
+    let lax = acme.post("/api/platform/schemas", &lax).await.expect(201)["data"]["id"].clone();
+    acme.put(&format!("{VALIDATORS}/{schema}"), &json!({ "schemaId": lax })).await.expect(200);
+    acme.post("/api/timescale/sensor-readings", &reading(3, 1_000.0)).await.expect(201);
+    app.stop();
+}
+
+#[tokio::test]
+async fn a_json_schema_judges_documents_and_what_does_not_fit_one_is_refused() {
+    let app = App::start().await;
+    let acme = app.acme();
+    let described = json!({ "required": ["description"], "properties": { "description": { "minLength": 5 } } });
+    let (id, _) =
+        schema_validator(&acme, "described", &described, json!({ "target": "documents", "errorStrategy": "reject" })).await;
+    acme.put("/api/platform/validators/chain/documents/projects", &json!({ "validatorIds": [id] })).await.expect(200);
+    let refused = acme.post("/api/platform/projects", &json!({ "name": "plant", "description": "no" })).await.expect(422);
+    assert_eq!(
+        (&refused["details"][0]["validator"], &refused["details"][0]["path"]),
+        (&json!("described"), &json!("/description"))
+    );
+    let made = acme.post("/api/platform/projects", &json!({ "name": "plant", "description": "the old one" })).await.expect(201);
+    let path = format!("/api/platform/projects/{}", made["data"]["id"].as_str().expect("an id"));
+    acme.delete(&path).await.expect(204);
+
+    let schema = acme.post("/api/platform/schemas", &json!({ "name": "any", "type": "json-schema", "definition": {} })).await;
+    let schema = schema.expect(201)["data"]["id"].clone();
+    let record = json!({ "type": "record", "name": "r", "fields": [
+        { "name": "sensorId", "type": "string" }, { "name": "timestamp", "type": "long" }, { "name": "value", "type": "double" }] });
+    let avro = acme.post("/api/platform/schemas", &json!({ "name": "avro", "type": "avro", "definition": record })).await;
+    let avro = avro.expect(201)["data"]["id"].clone();
+    let theirs =
+        app.globex().post("/api/platform/schemas", &json!({ "name": "x", "type": "json-schema", "definition": {} })).await;
+    let theirs = theirs.expect(201)["data"]["id"].clone();
+    for (form, place) in [
+        (json!({ "kind": "json-schema" }), "/schemaId"),
+        (json!({ "schemaId": schema }), "/schemaId"),
+        (json!({ "kind": "json-schema", "schemaId": avro }), "/schemaId"),
+        (json!({ "kind": "json-schema", "schemaId": theirs }), "/schemaId"),
+        (json!({ "kind": "json-schema", "schemaId": schema, "target": "objects" }), "/target"),
+        (json!({ "kind": "json-schema", "schemaId": schema, "config": {} }), ""),
+    ] {
+        let mut form = form;
+        form["name"] = json!("x");
+        let refused = acme.post(VALIDATORS, &form).await.expect(400);
+        assert_eq!(refused["details"][0]["path"], place, "{form}: {refused}");
+    }
+    app.stop();
+}

@@ -122,6 +122,7 @@ pub fn step(digest: Digest) -> Step {
         strategy: STRATEGY,
         bounds: StepBounds::default(),
         lookup: false,
+        schema: None,
         shadow: None,
     }
 }

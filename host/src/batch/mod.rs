@@ -8,6 +8,7 @@
 
 mod builder;
 pub mod compare;
+mod long_form;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use bytes::Bytes;
 
 use self::builder::Places;
 pub use self::builder::{BatchBuilder, Draft, Row};
+pub use self::long_form::LongForm;
 use crate::model::ErrorStrategy;
 
 /// How far a value can be trusted.

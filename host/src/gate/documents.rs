@@ -3,8 +3,6 @@
 //! The gates of the resources call this between the policy and the store, with what was sent. What a module puts in its place is read
 //! as strictly as what a client sends.
 
-use std::slice;
-
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -84,7 +82,7 @@ impl Gate {
         shadowed: &mut Vec<ShadowedDocument>,
     ) -> Result<Value> {
         for step in chain {
-            let body = self.guest.document(run, slice::from_ref(step), document.clone(), passages).await;
+            let body = self.pass_document(run, step, document.clone(), passages).await;
             if let Some((version, digest)) = step.shadow
                 && let Some(after) = samples::document_end(&body, &document.body, passages.last())
             {

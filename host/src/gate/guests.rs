@@ -11,15 +11,15 @@ use super::{Gate, samples};
 use crate::batch::Batch;
 use crate::batch::compare::{Differences, DocumentPlace};
 use crate::cases::End;
-use crate::error::{Chain, Error, Kind, Result};
+use crate::error::{Chain, Detail, Error, Kind, Result};
 use crate::guest::documents::Document;
-use crate::guest::passage::Passage;
-use crate::guest::{Judgement, LastValue, LastValues, Lookup, Run, Shadowed, Spent};
+use crate::guest::passage::{Counts, Passage};
+use crate::guest::{Judgement, LastValue, LastValues, Lookup, Room, Run, Shadowed, Spent};
 use crate::ledger::Origin;
 use crate::limits;
-use crate::model::{Action, Caller, Resource, Tenant};
+use crate::model::{Action, Caller, Operation, Resource, Tenant};
 use crate::policy::Permit;
-use crate::rules::Step;
+use crate::rules::{SchemaVersion, Step};
 use crate::timescale::Timescale;
 use crate::turns::Turns;
 
@@ -69,7 +69,9 @@ impl Gate {
             self.time_allowed(tenant).await?;
         }
         let run = self.live(permit, chain);
-        let Judgement { batch, passages, shadowed } = self.guest.run(&run, chain, batch).await?;
+        let Judgement { batch, mut passages, shadowed } = self.pass_chain(&run, chain, batch).await?;
+        // Of modules, what each version did is kept; a schema has no versions of its own here.
+        passages.retain(|passage| passage.calls > 0 || passage.rested);
         self.passed(permit, passages);
         for shadowed in shadowed {
             self.shadow(permit, shadowed);
@@ -80,7 +82,71 @@ impl Gate {
     /// Lets readings pass a chain on trial: nothing of it is remembered.
     pub(in crate::gate) async fn try_chain(&self, permit: &Permit, chain: &[Step], batch: Batch) -> Result<Judgement> {
         self.time_allowed(permit.tenant()).await?;
-        self.guest.run(&self.on_trial(permit, chain), chain, batch).await
+        self.pass_chain(&self.on_trial(permit, chain), chain, batch).await
+    }
+
+    /// Modules in a row are the engine's affair; a schema among them is judged here.
+    async fn pass_chain(&self, run: &Run<'_>, chain: &[Step], mut batch: Batch) -> Result<Judgement> {
+        let mut room = Room::of(&batch);
+        let (mut passages, mut shadowed) = (Vec::with_capacity(chain.len()), Vec::new());
+        for part in chain.chunk_by(|one, next| one.schema.is_none() && next.schema.is_none()) {
+            if let [step] = part
+                && let Some(schema) = &step.schema
+            {
+                let passage;
+                (batch, passage) = self.pass_schema(step, schema, batch).await?;
+                passages.push(passage);
+                continue;
+            }
+            let judgement = self.guest.run_within(run, part, batch, &mut room).await?;
+            batch = judgement.batch;
+            passages.extend(judgement.passages);
+            shadowed.extend(judgement.shadowed);
+        }
+        Ok(Judgement { batch, passages, shadowed })
+    }
+
+    async fn pass_schema(&self, step: &Step, schema: &SchemaVersion, batch: Batch) -> Result<(Batch, Passage)> {
+        let (schemas, step, schema) = (Arc::clone(&self.schemas), step.clone(), schema.clone());
+        let judge = move || {
+            let standing =
+                |batch: &Batch| (0u32..).zip(batch.readings()).filter(|(place, _)| batch.stands(*place)).count() as u64;
+            let (started, before) = (Instant::now(), standing(&batch));
+            let batch = schemas.judge(&step, &schema, batch)?;
+            let accepted = standing(&batch);
+            let counts = Counts { accepted, rejected: before - accepted, ..Counts::default() };
+            let (validator, name, version) = (step.validator, Arc::clone(&step.name), step.version);
+            Ok((batch, Passage { validator, name, version, counts, took: started.elapsed(), ..Passage::default() }))
+        };
+        // On a thread where it can hold nobody up, as the topic's own schema.
+        tokio::task::spawn_blocking(judge).await.map_err(Error::internal)?
+    }
+
+    /// Shows a document to one validator, module or schema.
+    pub(in crate::gate) async fn pass_document(
+        &self,
+        run: &Run<'_>,
+        step: &Step,
+        document: Document,
+        passages: &mut Vec<Passage>,
+    ) -> Result<Value> {
+        let Some(schema) = &step.schema else {
+            return self.guest.document(run, slice::from_ref(step), document, passages).await;
+        };
+        // What is deleted has no body to be described.
+        if document.operation == Operation::Delete {
+            return Ok(document.body);
+        }
+        let objections = self.schemas.objections(schema, &document.body, limits::GUEST_PROBLEMS)?;
+        let Some((_, first)) = objections.first() else { return Ok(document.body) };
+        let sentence = format!("The validator `{}` refuses this: {first}.", step.name);
+        let name = Some(step.name.to_string());
+        let details = objections.iter().map(|(path, message)| Detail {
+            path: path.clone(),
+            message: message.clone(),
+            validator: name.clone(),
+        });
+        Err(Error::new(Kind::Refused, sentence).with_details(details))
     }
 
     /// For live documents and objects.

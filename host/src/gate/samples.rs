@@ -16,7 +16,7 @@ use crate::error::{Error, Kind, Result};
 use crate::guest::documents::Document;
 use crate::guest::objects::{ObjectFacts, Refused};
 use crate::guest::passage::Passage;
-use crate::guest::{Engine, Run};
+use crate::guest::{Engine, Judgement, Run};
 use crate::model::Target;
 use crate::rules::Step;
 use crate::schema::decode::{Collector, Fault};
@@ -38,28 +38,38 @@ pub async fn judge_readings(
     samples: &[Bytes],
     now: DateTime<Utc>,
 ) -> Result<(Vec<End>, Passage)> {
+    let (mut ends, batches) = read(samples, now);
+    let mut all = Passage::default();
+    for batch in batches {
+        settle(&mut ends, &mut all, engine.run(run, slice::from_ref(step), batch).await?);
+    }
+    Ok((ends, all))
+}
+
+/// Reads samples as one request would; what is no reading has its end already.
+pub(super) fn read(samples: &[Bytes], now: DateTime<Utc>) -> (Vec<End>, Vec<Batch>) {
     let mut collector = Collector::new(now);
     let lost = || Fault { path: String::new(), message: "it was lost".to_owned() };
     let mut ends: Vec<End> = Vec::with_capacity(samples.len());
     for (index, sample) in (0_u64..).zip(samples) {
         ends.push(End::Unreadable(collector.add(sample, index).err().unwrap_or_else(lost)));
     }
-    let mut all = Passage::default();
-    for batch in collector.finish() {
-        let judgement = engine.run(run, slice::from_ref(step), batch).await?;
-        for passage in judgement.passages {
-            all.add(passage);
-        }
-        let judged = Arc::new(judgement.batch);
-        for (place, reading) in (0_u32..).zip(judged.readings()) {
-            if let Source::Http { index } = reading.source
-                && let Some(end) = usize::try_from(index).ok().and_then(|at| ends.get_mut(at))
-            {
-                *end = End::Judged(Arc::clone(&judged), place);
-            }
+    (ends, collector.finish())
+}
+
+/// Puts what became of a batch where its samples are.
+pub(super) fn settle(ends: &mut [End], all: &mut Passage, judgement: Judgement) {
+    for passage in judgement.passages {
+        all.add(passage);
+    }
+    let judged = Arc::new(judgement.batch);
+    for (place, reading) in (0_u32..).zip(judged.readings()) {
+        if let Source::Http { index } = reading.source
+            && let Some(end) = usize::try_from(index).ok().and_then(|at| ends.get_mut(at))
+        {
+            *end = End::Judged(Arc::clone(&judged), place);
         }
     }
-    Ok((ends, all))
 }
 
 /// Shows a document to one validator; what became of it, and what the module did. `subject` asks where the sample does not say who.
@@ -70,15 +80,28 @@ pub async fn judge_document(
     sample: &DocumentSample,
     subject: &str,
 ) -> Result<(cases::End<Map<String, Value>>, Passage)> {
-    let document = Document {
+    let mut passages = Vec::new();
+    let body = engine.document(run, slice::from_ref(step), document(sample, subject), &mut passages).await;
+    document_ended(sample, body, passages)
+}
+
+/// A sample as it would come; `subject` asks where it does not say who.
+pub(super) fn document(sample: &DocumentSample, subject: &str) -> Document {
+    Document {
         kind: sample.kind.clone(),
         operation: sample.operation,
         subject: sample.subject.clone().unwrap_or_else(|| subject.to_owned()),
         id: sample.id.clone(),
         body: Value::Object(sample.body.clone()),
-    };
-    let mut passages = Vec::new();
-    let body = engine.document(run, slice::from_ref(step), document, &mut passages).await;
+    }
+}
+
+/// What became of a sample, and what was done with it.
+pub(super) fn document_ended(
+    sample: &DocumentSample,
+    body: Result<Value>,
+    passages: Vec<Passage>,
+) -> Result<(cases::End<Map<String, Value>>, Passage)> {
     let all = sum(passages);
     let end = match body {
         Ok(Value::Object(now)) => cases::End::Passed { changed: now != sample.body, now },

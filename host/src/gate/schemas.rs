@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::Gate;
 use super::documents::{SCHEMAS, Sent};
-use crate::batch;
+use crate::batch::{self, LongForm};
 use crate::error::{Detail, Error, Result};
 use crate::limits;
 use crate::model::{Action, Caller, Operation, Resource, check_name};
@@ -368,15 +368,13 @@ fn as_sent(topic: &str, reading: &StoredReading) -> Value {
     let values: Map<String, Value> = reading.values.iter().map(|one| (one.metric.clone(), value(&one.value))).collect();
     let units: Map<String, Value> =
         reading.values.iter().filter(|one| !one.unit.is_empty()).map(|one| (one.metric.clone(), json!(one.unit))).collect();
-    let mut sent = json!({
-        "sensorId": reading.place.sensor, "timestamp": rfc3339(reading.place.time), "values": values, "topic": topic,
-        "quality": reading.quality,
-    });
-    if !units.is_empty() {
-        sent["unit"] = units.into();
-    }
-    if !reading.place.schema_ref.is_empty() {
-        sent["schemaRef"] = json!(reading.place.schema_ref);
-    }
-    sent
+    let place = &reading.place;
+    let sent = LongForm {
+        sensor: &place.sensor,
+        time: place.time,
+        topic: Some(topic),
+        schema_ref: &place.schema_ref,
+        quality: reading.quality,
+    };
+    sent.with(values, units)
 }

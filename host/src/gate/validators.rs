@@ -11,6 +11,7 @@ use crate::limits;
 use crate::model::{Action, Caller, ErrorStrategy, Resource, Target, check_name};
 use crate::paging::{Listed, PageOf};
 use crate::platform::resource::Unchanged;
+use crate::platform::schemas::JSON_SCHEMA;
 pub use crate::platform::signing::SigningKeyRow;
 pub use crate::platform::validators::record::{NoteRow, ReplayRow, StatsRow};
 pub use crate::platform::validators::versions::{ActivationRow, VersionRow};
@@ -79,7 +80,25 @@ impl Gate {
         check_config(&new.config)?;
         check_bounds(new.time_ms, new.memory_bytes)?;
         check_strategy(new.target.as_str(), new.strategy)?;
+        if let Some(schema) = new.schema_id {
+            if new.target == Target::Objects {
+                let sentence =
+                    "An object is bytes, so no schema describes it; a validator of objects is a module (`kind` `wasm`).";
+                return Err(Error::malformed(sentence).at("/target", "not for a schema"));
+            }
+            self.check_judging_schema(&permit, schema).await?;
+        }
         self.platform.validator_create(&permit, new).await
+    }
+
+    /// Refuses what is no JSON Schema of the tenant's.
+    async fn check_judging_schema(&self, permit: &Permit, id: Uuid) -> Result<()> {
+        let wrong = |what: &str| Err(Error::malformed(format!("Schema `{id}` {what}.")).at("/schemaId", what.to_owned()));
+        match self.platform.schema_get(permit, id).await? {
+            None => wrong("does not exist"),
+            Some(row) if row.kind != JSON_SCHEMA => wrong("is no JSON Schema, and only those judge"),
+            Some(_) => Ok(()),
+        }
     }
 
     /// One page of the tenant's validators.
@@ -111,9 +130,15 @@ impl Gate {
         if change.status.as_deref().is_some_and(|status| !matches!(status, "active" | "inactive")) {
             return Err(Error::malformed("`status` is `active` or `inactive`.").at("/status", "unknown status"));
         }
-        if let Some(strategy) = change.error_strategy {
-            let row = self.platform.validator_get(&permit, id).await?.ok_or_else(|| no_validator(id))?;
-            check_strategy(&row.target, strategy)?;
+        let row = self.platform.validator_get(&permit, id).await?.ok_or_else(|| no_validator(id))?;
+        change.error_strategy.map_or(Ok(()), |strategy| check_strategy(&row.target, strategy))?;
+        if let Some(schema) = change.schema_id {
+            if row.schema_id.is_none() {
+                return Err(
+                    Error::malformed("This validator is a module, and takes no `schemaId`.").at("/schemaId", "of a module")
+                );
+            }
+            self.check_judging_schema(&permit, schema).await?;
         }
         self.platform.validator_update(&permit, id, change, unchanged).await?.ok_or_else(|| no_validator(id))
     }
@@ -135,6 +160,11 @@ impl Gate {
     ) -> Result<VersionRow> {
         let permit = self.authorise(caller, Action::Admin, &one(id)).await?;
         let row = self.platform.validator_get(&permit, id).await?.ok_or_else(|| no_validator(id))?;
+        if row.schema_id.is_some() {
+            let sentence =
+                "This validator is a JSON Schema and takes no module; change its `schemaId`, or make one of `kind` `wasm`.";
+            return Err(Error::conflict(sentence));
+        }
         let _turn = self.uploads.take(permit.tenant()).await?;
         let slow = |_| Error::malformed(format!("The body did not come whole within {} s.", limits::PUSH_TIME.as_secs()));
         let component = tokio::time::timeout(limits::PUSH_TIME, body).await.map_err(slow)??;

@@ -57,12 +57,12 @@ impl Breakers {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::model::ErrorStrategy;
     use crate::rules::{Digest, StepBounds};
 
-    fn step() -> Step {
+    pub(in crate::guest) fn step() -> Step {
         Step {
             validator: Uuid::from_u128(1),
             name: "v".into(),
@@ -72,6 +72,7 @@ mod tests {
             strategy: ErrorStrategy::Quarantine,
             bounds: StepBounds::default(),
             lookup: false,
+            schema: None,
             shadow: None,
         }
     }

@@ -88,7 +88,10 @@ impl Engine {
             spent(took);
             (said, called.log, called.peak_memory_bytes, took)
         };
-        let (said, log, peak_memory_bytes, took) = self.threads.run(run.tenant, call).await?;
+        let (said, log, peak_memory_bytes, took) = self.threads.run_at(self.place(run, step), run.tenant, call).await?;
+        if run.live {
+            self.pace.learn(step, took);
+        }
         self.vitals.guest_seconds.observe(took.as_secs_f64());
         passage.note(took, peak_memory_bytes, log);
         let said = match said {

@@ -11,6 +11,7 @@ mod engine;
 mod grants;
 pub mod load;
 pub mod objects;
+mod pace;
 pub mod passage;
 mod readings;
 mod threads;
@@ -27,9 +28,11 @@ use self::engine::Runtime;
 pub use self::grants::{LastValue, LastValues, Lookup};
 use self::load::Modules;
 pub use self::load::{Claim, CodeCache, ModuleFacts};
+use self::pace::Pace;
 use self::passage::Passage;
 pub use self::readings::{Judgement, Shadowed};
-use self::threads::Threads;
+use self::threads::{Place, Threads};
+pub use self::v1::readings::Room;
 use crate::error::Result;
 use crate::limits;
 use crate::model::Tenant;
@@ -89,6 +92,7 @@ pub struct Engine {
     runtime: Arc<Runtime>,
     modules: Modules,
     breakers: Breakers,
+    pace: Pace,
     threads: Arc<Threads>,
     inspections: Turns,
     vitals: Arc<Vitals>,
@@ -101,12 +105,17 @@ impl Engine {
         let threads = Arc::new(Threads::new(options.instances as usize)?);
         let modules = Modules::new(Arc::clone(&runtime), Arc::clone(&threads), cache, options, Arc::clone(&vitals))?;
         let inspections = Turns::new(options.inspections as usize);
-        Ok(Self { runtime, modules, breakers: Breakers::default(), threads, inspections, vitals })
+        Ok(Self { runtime, modules, breakers: Breakers::default(), pace: Pace::default(), threads, inspections, vitals })
     }
 
     /// Checks a module, compiles it and keeps it. What does not fit is refused with the reason, for whoever uploaded it.
     pub async fn inspect(&self, tenant: &Tenant, component: Bytes) -> Result<ModuleFacts> {
         self.modules.inspect(tenant, component).await
+    }
+
+    /// Where a call on live traffic runs, or one of a trial, for which nobody waits so closely.
+    fn place(&self, run: &Run<'_>, step: &Step) -> Place {
+        if run.live { self.pace.place(step) } else { Place::Apart }
     }
 
     /// Remembers what a validator did with live traffic.

@@ -37,10 +37,15 @@ pub struct Shadowed {
 
 impl Engine {
     /// Shows a batch to each validator of a chain, in turn, and says what each did with it. What one refuses, the next does not see.
-    pub async fn run(&self, run: &Run<'_>, chain: &[Step], mut batch: Batch) -> Result<Judgement> {
+    pub async fn run(&self, run: &Run<'_>, chain: &[Step], batch: Batch) -> Result<Judgement> {
+        let mut room = Room::of(&batch);
+        self.run_within(run, chain, batch, &mut room).await
+    }
+
+    /// The same for a part of a chain, which adds to a batch no more than there is room for; all parts of the chain share it.
+    pub async fn run_within(&self, run: &Run<'_>, chain: &[Step], mut batch: Batch, room: &mut Room) -> Result<Judgement> {
         let mut passages = Vec::with_capacity(chain.len());
         let mut shadowed = Vec::new();
-        let mut room = Room::of(&batch);
         for step in chain {
             let standing = standing_rows(&batch);
             if standing.is_empty() {
@@ -48,7 +53,7 @@ impl Engine {
             }
             let before = step.shadow.filter(|_| run.live).map(|shadow| (shadow, batch.clone()));
             let passage;
-            (batch, passage) = self.step(run, step, batch, standing, &mut room).await?;
+            (batch, passage) = self.step(run, step, batch, standing, room).await?;
             passages.push(passage);
             if let Some(((version, digest), before)) = before {
                 let step = Step { version, digest, shadow: None, ..step.clone() };
@@ -96,7 +101,11 @@ impl Engine {
                 room: *room,
             };
             let (applied, called);
-            (batch, part, applied, called) = self.threads.run(run.tenant, move || call.judge(batch, part)).await?;
+            let place = self.place(run, step);
+            (batch, part, applied, called) = self.threads.run_at(place, run.tenant, move || call.judge(batch, part)).await?;
+            if run.live {
+                self.pace.learn(step, called.took);
+            }
             *room = called.room;
             self.vitals.guest_seconds.observe(called.took.as_secs_f64());
             judging.passage.note(called.took, called.peak_memory_bytes, called.log);

@@ -4,12 +4,15 @@
 //! same priority, it would have as large a part of a small machine as everything else together. So it runs here, from the first byte that
 //! is written into its memory to the last that is read out of its answer. The threads are as many as there are turns, and nothing queues
 //! behind them: who waits, waits for its tenant's turn, without a thread.
+//!
+//! The way there and back is two threads woken up, which takes longer than a quick guest's whole call. Such a one runs where its batch is
+//! ([`Place::Here`]), on a thread that has handed everything else that it was to do to another one first.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::oneshot;
 
 use crate::error::{Error, Result};
@@ -18,6 +21,15 @@ use crate::model::Tenant;
 use crate::turns::Turns;
 
 type Work = Box<dyn FnOnce() + Send>;
+
+/// Where work is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// On the thread of whoever asks, whose other tasks go to another thread meanwhile.
+    Here,
+    /// On a thread of the guests.
+    Apart,
+}
 
 /// The threads. They end with it, each when it has done what it is at.
 #[derive(Debug)]
@@ -41,9 +53,25 @@ impl Threads {
 
     /// Does this for a tenant, when it is its turn. Work that was begun is done to its end, also where nobody waits for it any more.
     pub(super) async fn run<T: Send + 'static>(&self, tenant: &Tenant, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        self.run_at(Place::Apart, tenant, work).await
+    }
+
+    /// The same, at this place.
+    pub(super) async fn run_at<T: Send + 'static>(
+        &self,
+        place: Place,
+        tenant: &Tenant,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T> {
         let turn = self.turns.take(tenant).await?;
-        let (tell, told) = oneshot::channel();
         let runtime = Handle::current();
+        // A runtime of one thread has none to hand its tasks to.
+        if place == Place::Here && runtime.runtime_flavor() == RuntimeFlavor::MultiThread {
+            let _turn = turn;
+            let done = tokio::task::block_in_place(|| catch_unwind(AssertUnwindSafe(work)));
+            return done.map_err(|_| Error::internal("a guest's call panicked"));
+        }
+        let (tell, told) = oneshot::channel();
         let work = move || {
             let _turn = turn;
             if tell.is_closed() {
@@ -107,6 +135,24 @@ mod tests {
         let (tenant, _) = tenants();
         threads.run(&tenant, || panic!("on purpose")).await.expect_err("it never answers");
         assert_eq!(threads.run(&tenant, || 7).await.expect("it answers"), 7);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn what_runs_here_holds_up_nobody_on_its_runtime() {
+        let threads = Threads::new(1).expect("threads");
+        let (tenant, _) = tenants();
+        let (tell, told) = std::sync::mpsc::channel();
+        let asker = std::thread::current().id();
+        let work = tokio::spawn(async move {
+            let other = tokio::spawn(async move { tell.send(()) });
+            let wait = move || (told.recv_timeout(Duration::from_secs(10)), std::thread::current().id());
+            let (heard, thread) = threads.run_at(Place::Here, &tenant, wait).await.expect("it is done");
+            heard.expect("the only worker's other task ran meanwhile");
+            other.await.expect("no panic").expect("it was heard");
+            threads.run_at(Place::Here, &tenant, || panic!("on purpose")).await.expect_err("an error like any other");
+            thread
+        });
+        assert_ne!(work.await.expect("no panic"), asker);
     }
 
     #[tokio::test]

@@ -67,6 +67,11 @@ async fn answered(app: &App, request: Request, next: Next) -> Result<Response, E
             let sentence = "The first request of this `Idempotency-Key` is still under way; ask again for its answer.";
             return Err(Error::conflict(sentence).retry_after(limits::RETRY_AFTER));
         }
+        Claim::Lost => {
+            let sentence = "The first request of this `Idempotency-Key` was done, but its answer was lost with the Weir that was to give \
+                            it. Look for what it made, and choose a new key for anything else.";
+            return Err(Error::conflict(sentence).at("Idempotency-Key", "done, without an answer"));
+        }
         Claim::New => {}
     }
     // In a task of its own: who hangs up is who sends it again, and must find the answer and not a key without one.

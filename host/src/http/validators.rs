@@ -30,8 +30,11 @@ const SIGNATURE: &str = "x-module-signature";
 pub struct Validator {
     id: Uuid,
     name: String,
-    /// `wasm`.
+    /// `wasm` or `json-schema`.
+    #[schema(value_type = Kind)]
     kind: String,
+    /// The schema that judges, where the kind is `json-schema`; else null.
+    schema_id: Option<Uuid>,
     /// `readings`, `documents` or `objects`.
     target: String,
     /// What its module reads at the start of each batch.
@@ -85,6 +88,7 @@ impl From<ValidatorRow> for Validator {
             id: row.id,
             name: row.name,
             kind: row.kind,
+            schema_id: row.schema_id,
             target: row.target,
             config: row.config,
             error_strategy: row.error_strategy,
@@ -101,11 +105,13 @@ impl From<ValidatorRow> for Validator {
 }
 
 /// Kinds of validators.
-#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// A WebAssembly component.
+    /// A WebAssembly component, to be uploaded.
     Wasm,
+    /// A JSON Schema of the registry: readings are judged in the long form (`values`), as the validators before it left them.
+    JsonSchema,
 }
 
 /// A new validator.
@@ -117,6 +123,8 @@ pub struct NewForm {
     name: String,
     /// `wasm`, which is also the default.
     kind: Option<Kind>,
+    /// The schema that judges; with `json-schema`, and only with it.
+    schema_id: Option<Uuid>,
     /// `readings` where it is not given.
     target: Option<Target>,
     /// Empty where it is not given.
@@ -138,6 +146,8 @@ pub struct NewForm {
 pub struct ValidatorFields {
     #[schema(value_type = Option<Name>)]
     name: Option<String>,
+    /// Of a validator that is a schema.
+    schema_id: Option<Uuid>,
     #[schema(value_type = Option<Object>)]
     config: Option<Value>,
     error_strategy: Option<ErrorStrategy>,
@@ -150,13 +160,21 @@ pub struct ValidatorFields {
     require_clean_replay: Option<bool>,
 }
 
-/// Make a validator; upload its module next.
+/// Make a validator. Of kind `wasm`, upload its module next; of kind `json-schema` it is complete.
 #[utoipa::path(post, path = "/validators", tag = "validators", request_body = NewForm,
     responses((status = 201, body = Envelope<Validator>), (status = "4XX", body = ErrorBody)))]
 pub(super) async fn create(caller: Caller, State(app): State<App>, Json(form): Json<NewForm>) -> Reply<Validator> {
-    let NewForm { name, kind: Some(Kind::Wasm) | None, target, config, error_strategy, grants, limits, require_clean_replay } =
-        form;
+    let NewForm { name, kind, schema_id, target, config, error_strategy, grants, limits, require_clean_replay } = form;
+    if (kind == Some(Kind::JsonSchema)) != schema_id.is_some() {
+        let sentence = "A validator of kind `json-schema` has a `schemaId`, and only such a one has.";
+        return Err(Error::malformed(sentence).at("/schemaId", "does not fit the kind").into());
+    }
+    if schema_id.is_some() && (config.is_some() || grants.is_some() || limits.is_some() || require_clean_replay.is_some()) {
+        let sentence = "`config`, `grants`, `limits` and `requireCleanReplay` are for modules; a JSON Schema takes none of them.";
+        return Err(Error::malformed(sentence).at("", "of a module").into());
+    }
     let mut new = NewValidator::named(&name);
+    new.schema_id = schema_id;
     new.target = target.unwrap_or_default();
     new.strategy = error_strategy.unwrap_or(if new.target == Target::Readings { new.strategy } else { ErrorStrategy::Reject });
     new.config = config.unwrap_or(new.config);
@@ -199,10 +217,10 @@ pub(super) async fn update(
     if_match: IfMatch,
     Json(form): Json<ValidatorFields>,
 ) -> Reply<Validator> {
-    let ValidatorFields { name, config, error_strategy, status, grants, limits, require_clean_replay } = form;
+    let ValidatorFields { name, schema_id, config, error_strategy, status, grants, limits, require_clean_replay } = form;
     let Object(LimitsChange { time_ms, memory_bytes }) = limits.unwrap_or_default();
     let clean_replay = require_clean_replay;
-    let change = ValidatorChange { name, config, error_strategy, status, grants, time_ms, memory_bytes, clean_replay };
+    let change = ValidatorChange { name, schema_id, config, error_strategy, status, grants, time_ms, memory_bytes, clean_replay };
     ok(app.gate.validator_update(&caller, id, &change, &|row| if_match.fits(&Validator::from(row.clone()))).await?.into())
 }
 

@@ -161,6 +161,11 @@ impl Keys {
         self.found(id)
     }
 
+    /// False where it was asked last and did not answer. Nobody is asked for this: it is somebody else's machine.
+    pub(super) fn answers(&self) -> bool {
+        self.said.lock().asked.is_none_or(|(_, failed)| !failed)
+    }
+
     async fn refresh(&self) {
         let answer = self.ask().await;
         let mut said = self.said.lock();

@@ -85,6 +85,11 @@ impl Issuer {
         Ok(format!("{} shows {keys} keys", self.options.url))
     }
 
+    /// False where it did not answer when it was last asked for its keys.
+    pub fn answers(&self) -> bool {
+        self.keys.answers()
+    }
+
     /// True for what has the form of a JWT, and not that of a token of Weir's own.
     pub fn may_have_made(bearer: &str) -> bool {
         bearer.starts_with("eyJ") && bearer.bytes().filter(|byte| *byte == b'.').count() == 2

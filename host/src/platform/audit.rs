@@ -114,6 +114,10 @@ const LOGIN: &str = "/auth/login";
 statements! {
     INSERT = "insert into audit_log (id, tenant, subject, action, object, outcome, request_id, policy, details)
               values ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    /// A change, which is then one of the request that claimed an idempotency key, if it did.
+    INSERT_CHANGE = "with claim as (update idempotency set done = true where tenant = $2 and request_id = $7 and answer is null)
+                     insert into audit_log (id, tenant, subject, action, object, outcome, request_id, policy, details)
+                     values ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
     INSERT_FAILURE = "insert into audit_log (id, tenant, subject, action, object, outcome, request_id, policy, details, status)
                       values ($1, $2, $3, $4, $5, 'failed', $6, $7, $8, $9)";
     LIST = "select * from audit_log where tenant = $1 and ($2::bigint is null or seq < $2)
@@ -169,7 +173,7 @@ pub(super) async fn record_made(
 
 async fn enter(transaction: &mut Transaction<'_, Postgres>, permit: &Permit, object: &Resource, details: Value) -> Result<()> {
     let id = Uuid::now_v7();
-    sqlx::query(INSERT)
+    sqlx::query(INSERT_CHANGE)
         .bind(id)
         .bind(permit.tenant().as_str())
         .bind(permit.subject().as_str())

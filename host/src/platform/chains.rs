@@ -14,22 +14,24 @@ use super::{Platform, audit, failed, statements};
 use crate::error::Result;
 use crate::model::Grant;
 use crate::policy::Permit;
-use crate::rules::{ChainOf, Digest, Step, StepBounds};
+use crate::rules::{ChainOf, Digest, SchemaVersion, Step, StepBounds};
 
-/// The steps of what `$from` selects as `c`, validators that are inactive or have no module left out.
+/// The steps of what `$from` selects as `c`, validators that are inactive or have neither module nor schema left out.
 macro_rules! steps {
     ($from:literal) => {
         concat!(
             "select v.id, v.name, v.config, v.error_strategy, v.grants, w.version, w.digest, \
                 least(v.time_ms, t.guest_time_ms) as time_ms, least(v.memory_bytes, t.guest_memory_bytes) as memory_bytes, \
-                s.version as shadow_version, s.digest as shadow_digest \
+                s.version as shadow_version, s.digest as shadow_digest, \
+                j.id as schema_id, j.name as schema_name, j.version as schema_version, j.definition as schema_definition \
              from ",
             $from,
             " join validators v on v.tenant = $1 and v.id = c.validator_id \
              join tenants t on t.slug = v.tenant \
-             join validator_versions w on w.validator_id = v.id and w.version = v.active_version \
+             left join validator_versions w on w.validator_id = v.id and w.version = v.active_version \
              left join validator_versions s on s.validator_id = v.id and s.version = v.shadow_version \
-             where v.status = 'active' order by c.position"
+             left join schemas j on j.tenant = v.tenant and j.id = v.schema_id \
+             where v.status = 'active' and (w.version is not null or j.id is not null) order by c.position"
         )
     };
 }
@@ -51,12 +53,16 @@ struct StepRow {
     config: Value,
     error_strategy: String,
     grants: Vec<String>,
-    version: i32,
-    digest: Vec<u8>,
+    version: Option<i32>,
+    digest: Option<Vec<u8>>,
     time_ms: Option<i32>,
     memory_bytes: Option<i64>,
     shadow_version: Option<i32>,
     shadow_digest: Option<Vec<u8>>,
+    schema_id: Option<Uuid>,
+    schema_name: Option<String>,
+    schema_version: Option<i32>,
+    schema_definition: Option<String>,
 }
 
 impl Platform {
@@ -73,7 +79,7 @@ impl Platform {
         Ok(steps)
     }
 
-    /// The steps of these validators, in this order; those that are not there, inactive or without a module are missing.
+    /// The steps of these validators, in this order; those that are not there, inactive or without module and schema are missing.
     pub async fn validator_steps(&self, permit: &Permit, validators: &[Uuid]) -> Result<Vec<Step>> {
         let mut transaction = self.begin(permit).await?;
         let rows: Vec<StepRow> = sqlx::query_as(STEPS_NAMED)
@@ -133,11 +139,20 @@ pub(super) async fn steps_of(transaction: &mut Transaction<'_, Postgres>, permit
 fn step(row: StepRow) -> Result<Step> {
     let digest = |bytes: &[u8]| Digest::from_slice(bytes).ok_or_else(|| unreadable("validator_versions.digest", "its length"));
     let shadow = row.shadow_version.zip(row.shadow_digest);
+    let schema = (|| Some((row.schema_id?, row.schema_name?, row.schema_version?, row.schema_definition?)))();
+    let (version, code, schema) = match (row.version.zip(row.digest), schema) {
+        (_, Some((id, name, version, definition))) => {
+            let schema = SchemaVersion { id, label: format!("{name}@{version}").into(), definition: definition.into() };
+            (version, Digest::of(schema.definition.as_bytes()), Some(schema))
+        }
+        (Some((version, bytes)), None) => (version, digest(&bytes)?, None),
+        (None, None) => return Err(unreadable("validators", "neither module nor schema")),
+    };
     Ok(Step {
         validator: row.id,
         name: row.name.into(),
-        version: row.version,
-        digest: digest(&row.digest)?,
+        version,
+        digest: code,
         config: row.config.to_string().into(),
         strategy: strategy("validators.error_strategy", &row.error_strategy)?,
         bounds: StepBounds {
@@ -145,6 +160,7 @@ fn step(row: StepRow) -> Result<Step> {
             memory_bytes: row.memory_bytes.and_then(|bytes| usize::try_from(bytes).ok()),
         },
         lookup: row.grants.iter().any(|grant| grant == Grant::Lookup.as_str()),
+        schema,
         shadow: shadow.map(|(version, bytes)| digest(&bytes).map(|digest| (version, digest))).transpose()?,
     })
 }

@@ -17,6 +17,8 @@ pub enum Claim {
     Other,
     /// The same request, which has no answer yet.
     UnderWay,
+    /// The same request, which was done, and whose answer was lost with the process that was to give it.
+    Lost,
     /// The same request's answer, sealed.
     Answered(Vec<u8>),
 }
@@ -25,18 +27,22 @@ pub enum Claim {
 struct Kept {
     request: Vec<u8>,
     answer: Option<Vec<u8>>,
+    lost: bool,
 }
 
 statements! {
-    /// A claim without an answer that is older than any request may take is of a process that died: whoever comes next may have it.
-    CLAIM = "insert into idempotency as i (tenant, subject, key, request) values ($1, $2, $3, $4)
-             on conflict (tenant, subject, key) do update set request = excluded.request, answer = null, created_at = now()
+    /// A claim without an answer that is older than any request may take is of a process that died: whoever comes next may have it, unless
+    /// a change of it was made.
+    CLAIM = "insert into idempotency as i (tenant, subject, key, request, request_id) values ($1, $2, $3, $4, $7)
+             on conflict (tenant, subject, key) do update set request = excluded.request, request_id = excluded.request_id,
+                answer = null, done = false, created_at = now()
              where i.created_at < now() - make_interval(secs => $6)
-                or (i.answer is null and i.created_at < now() - make_interval(secs => $5))
+                or (i.answer is null and not i.done and i.created_at < now() - make_interval(secs => $5))
              returning true";
-    KEPT = "select request, answer from idempotency where tenant = $1 and subject = $2 and key = $3";
+    KEPT = "select request, answer, done and answer is null and created_at < now() - make_interval(secs => $4) as lost
+            from idempotency where tenant = $1 and subject = $2 and key = $3";
     ANSWER = "update idempotency set answer = $4 where tenant = $1 and subject = $2 and key = $3";
-    RELEASE = "delete from idempotency where tenant = $1 and subject = $2 and key = $3 and answer is null";
+    RELEASE = "delete from idempotency where tenant = $1 and subject = $2 and key = $3 and answer is null and not done";
     FORGET = "delete from idempotency where created_at < now() - make_interval(secs => $1)";
 }
 
@@ -52,6 +58,7 @@ impl Platform {
             .bind(&request.0[..])
             .bind(limits::IDEMPOTENT_LEASE.as_secs_f64())
             .bind(limits::IDEMPOTENT_TIME.as_secs_f64())
+            .bind(&*caller.request_id)
             .fetch_optional(&mut *transaction)
             .await
             .map_err(failed)?;
@@ -59,11 +66,18 @@ impl Platform {
             transaction.commit().await.map_err(failed)?;
             return Ok(Claim::New);
         }
-        let kept: Option<Kept> =
-            sqlx::query_as(KEPT).bind(tenant).bind(subject).bind(key).fetch_optional(&mut *transaction).await.map_err(failed)?;
+        let kept: Option<Kept> = sqlx::query_as(KEPT)
+            .bind(tenant)
+            .bind(subject)
+            .bind(key)
+            .bind(limits::IDEMPOTENT_LEASE.as_secs_f64())
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(failed)?;
         Ok(match kept {
             Some(kept) if kept.request != request.0 => Claim::Other,
             Some(Kept { answer: Some(answer), .. }) => Claim::Answered(answer),
+            Some(Kept { lost: true, .. }) => Claim::Lost,
             // It was released this very moment; the client tries again.
             Some(_) | None => Claim::UnderWay,
         })

@@ -289,6 +289,7 @@ fn in_use(constraint: &str) -> &'static str {
         "project_members_tenant_user_id_fkey" | "tokens_tenant_user_id_fkey" => "There is no such user.",
         "pipelines_tenant_project_id_fkey" => "There is no such project, or pipelines still belong to it.",
         "connectors_tenant_project_id_fkey" => "There is no such project, or connectors still belong to it.",
+        "validators_tenant_schema_id_fkey" => "There is no such schema, or validators still use it.",
         "connectors_tenant_schema_id_fkey" => "There is no such schema, or connectors still use it.",
         _ => "Something else still uses this, or it does not exist.",
     }

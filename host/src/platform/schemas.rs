@@ -94,7 +94,8 @@ statements! {
     AVRO_BY_NUMBERS = "select number, definition from schemas where tenant = $1 and type = 'avro' and number = any($2)";
     SCHEMA_VERSIONS = "select * from schemas where tenant = $1 and name = $2 order by version desc";
     SCHEMA_USERS = "select 'topic ' || name from kafka_topics where tenant = $1 and schema_id = $2
-                    union all select 'connector ' || name from connectors where tenant = $1 and schema_id = $2 order by 1";
+                    union all select 'connector ' || name from connectors where tenant = $1 and schema_id = $2
+                    union all select 'validator ' || name from validators where tenant = $1 and schema_id = $2 order by 1";
     SCHEMA_DELETE = "delete from schemas where tenant = $1 and id = $2";
 }
 

@@ -16,7 +16,7 @@ use self::decode::avro;
 use crate::batch::{Batch, Refusal, Refuser};
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::rules::{Rules, SchemaVersion};
+use crate::rules::{Rules, SchemaVersion, Step};
 
 /// Keywords whose schemas apply to the same value: a cycle through them would never end.
 const IN_PLACE: &[&str] = &["allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas", "$ref"];
@@ -48,9 +48,8 @@ impl Schemas {
         let number = u32::try_from(batch.readings().len()).unwrap_or(u32::MAX);
         for reading in (0..number).filter(|reading| batch.stands(*reading)).collect::<Vec<_>>() {
             let sent: Value = serde_json::from_slice(&batch.readings()[reading as usize].raw).map_err(Error::internal)?;
-            let Some(error) = validator.iter_errors(&sent).next() else { continue };
-            let path = Some(error.instance_path().to_string()).filter(|path| !path.is_empty());
-            let reason = cut(error.to_string());
+            let Some((path, reason)) = objection(&validator, &sent) else { continue };
+            let path = Some(path).filter(|path| !path.is_empty());
             let by = Refuser::Schema(Arc::clone(&schema.label));
             batch.refuse(reading, Refusal { by, reason, path, fault: false, strategy: rules.strategy });
         }
@@ -61,11 +60,25 @@ impl Schemas {
     pub fn first_errors(&self, definition: &str, sent: &[Value]) -> Result<Vec<Option<(String, String)>>> {
         let definition: Value = serde_json::from_str(definition).map_err(Error::internal)?;
         let validator = compile(&definition).map_err(|error| Error::internal(error.to_string()))?;
-        let first = |sent: &Value| {
-            let error = validator.iter_errors(sent).next()?;
-            Some((error.instance_path().to_string(), cut(error.to_string())))
-        };
-        Ok(sent.iter().map(first).collect())
+        Ok(sent.iter().map(|sent| objection(&validator, sent)).collect())
+    }
+
+    /// Lets a validator that is a schema judge the readings that stand, as they are by now.
+    pub fn judge(&self, step: &Step, schema: &SchemaVersion, mut batch: Batch) -> Result<Batch> {
+        let validator = self.compiled(schema)?;
+        for (reading, sent) in batch.as_sent() {
+            let Some((path, reason)) = objection(&validator, &sent) else { continue };
+            let path = Some(path).filter(|path| !path.is_empty());
+            let by = Refuser::Validator(Arc::clone(&step.name));
+            batch.refuse(reading, Refusal { by, reason, path, fault: false, strategy: step.strategy });
+        }
+        Ok(batch)
+    }
+
+    /// What a schema objects to in a document: where, and what; so many at the most.
+    pub fn objections(&self, schema: &SchemaVersion, document: &Value, most: usize) -> Result<Vec<(String, String)>> {
+        let validator = self.compiled(schema)?;
+        Ok(validator.iter_errors(document).take(most).map(|error| told(&error)).collect())
     }
 
     /// Refuses a definition that is no JSON Schema, or whose cost has no bound that suits a gateway.
@@ -135,6 +148,16 @@ impl Schemas {
 
 fn compile(schema: &Value) -> Result<Validator, jsonschema::ValidationError<'static>> {
     jsonschema::options().offline().build(schema)
+}
+
+/// The first thing that a schema objects to.
+fn objection(validator: &Validator, value: &Value) -> Option<(String, String)> {
+    validator.iter_errors(value).next().map(|error| told(&error))
+}
+
+/// Where it is, and what.
+fn told(error: &jsonschema::ValidationError<'_>) -> (String, String) {
+    (error.instance_path().to_string(), cut(error.to_string()))
 }
 
 /// An error may quote the whole value; its beginning will do.

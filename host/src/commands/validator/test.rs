@@ -127,6 +127,7 @@ impl Bench {
             strategy: ErrorStrategy::Reject,
             bounds: StepBounds::default(),
             lookup: true,
+            schema: None,
             shadow: None,
         }
     }

@@ -70,6 +70,9 @@ impl Gate {
         }
         samples.config.as_ref().map_or(Ok(()), check_config)?;
         let row = self.platform.validator_get(&permit, id).await?.ok_or_else(|| no_validator(id))?;
+        if row.schema_id.is_some() {
+            return self.try_schema(&permit, id, samples).await;
+        }
         let Some(version) = samples.version.or(row.active_version) else {
             return Err(Error::conflict("This validator has no module yet; upload one first."));
         };
@@ -106,15 +109,36 @@ impl Gate {
                 memory_bytes: memory.and_then(|bytes| usize::try_from(bytes).ok()),
             },
             lookup: row.grants.iter().any(|grant| grant == "lookup"),
+            schema: None,
             shadow: None,
         })
+    }
+
+    /// The same for a validator that is a schema: it has no versions and no configuration.
+    async fn try_schema(&self, permit: &Permit, id: Uuid, samples: &Samples) -> Result<Tried> {
+        if samples.version.is_some() || samples.config.is_some() {
+            let sentence = "This validator is a JSON Schema: it has neither versions nor a configuration to try.";
+            return Err(
+                Error::malformed(sentence).at(if samples.version.is_some() { "/version" } else { "/config" }, "of a module")
+            );
+        }
+        let steps = self.platform.validator_steps(permit, &[id]).await?;
+        let step = steps.first().ok_or_else(|| Error::conflict("This validator is inactive; activate it to try it."))?;
+        let row = self.platform.validator_get(permit, id).await?.ok_or_else(|| no_validator(id))?;
+        match Target::parse(&row.target).unwrap_or_default() {
+            Target::Readings => self.try_readings(permit, step, &samples.samples).await,
+            Target::Documents | Target::Objects => self.try_documents(permit, step, &samples.samples).await,
+        }
     }
 
     async fn try_readings(&self, permit: &Permit, step: &Step, samples: &[Value]) -> Result<Tried> {
         self.time_allowed(permit.tenant()).await?;
         let samples: Vec<Bytes> = samples.iter().map(|sample| Bytes::from(sample.to_string())).collect();
-        let run = self.on_trial(permit, std::slice::from_ref(step));
-        let (ends, passage) = samples::judge_readings(&self.guest, &run, step, &samples, self.clock.now()).await?;
+        let (mut ends, batches) = samples::read(&samples, self.clock.now());
+        let mut passage = Passage::default();
+        for batch in batches {
+            samples::settle(&mut ends, &mut passage, self.try_chain(permit, std::slice::from_ref(step), batch).await?);
+        }
         let result = |(index, end): (usize, samples::End)| match end {
             samples::End::Judged(batch, reading) => Ok(batch.judged().swap_remove(reading as usize)),
             samples::End::Unreadable(fault) => {
@@ -164,7 +188,10 @@ impl Gate {
         for (index, sample) in samples.iter().enumerate() {
             let sample: DocumentSample = form(sample, index)?;
             self.time_allowed(permit.tenant()).await?;
-            let (end, passage) = samples::judge_document(&self.guest, &run, step, &sample, permit.subject().as_str()).await?;
+            let document = samples::document(&sample, permit.subject().as_str());
+            let mut passages = Vec::new();
+            let body = self.pass_document(&run, step, document, &mut passages).await;
+            let (end, passage) = samples::document_ended(&sample, body, passages)?;
             results.push(samples::judged(end, step, |body| body));
             all.add(passage);
         }

@@ -124,14 +124,14 @@ fn each_occurs(numbers: usize, column: &[u32]) -> bool {
 /// What the validators of a chain may still add to one batch, all of them together: each for itself could add four times what the one
 /// before left, and sixteen of them millions.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::guest) struct Room {
+pub struct Room {
     rows: usize,
     bytes: usize,
 }
 
 impl Room {
     /// For a batch as it came.
-    pub(in crate::guest) fn of(batch: &Batch) -> Self {
+    pub fn of(batch: &Batch) -> Self {
         Self { rows: batch.columns().rows().saturating_mul(limits::GUEST_DERIVED_FACTOR), bytes: limits::GUEST_BATCH_BYTES }
     }
 

@@ -25,8 +25,10 @@ pub struct ValidatorRow {
     pub id: Uuid,
     /// Its name.
     pub name: String,
-    /// `wasm`.
+    /// `wasm` or `json-schema`.
     pub kind: String,
+    /// The schema that judges, where there is no module.
+    pub schema_id: Option<Uuid>,
     /// `readings`, `documents` or `objects`.
     pub target: String,
     /// What its module reads at the start of each batch.
@@ -60,6 +62,8 @@ pub struct NewValidator {
     pub name: String,
     /// What it checks.
     pub target: Target,
+    /// The schema that judges in place of a module.
+    pub schema_id: Option<Uuid>,
     /// Its configuration.
     pub config: Value,
     /// What becomes of what it refuses.
@@ -80,6 +84,7 @@ impl NewValidator {
         Self {
             name: name.to_owned(),
             target: Target::Readings,
+            schema_id: None,
             config: json!({}),
             strategy: ErrorStrategy::Quarantine,
             grants: vec![Grant::Config, Grant::Log],
@@ -104,6 +109,8 @@ pub struct TenantBounds {
 pub struct ValidatorChange {
     /// Another name.
     pub name: Option<String>,
+    /// Another schema, of a validator that is one.
+    pub schema_id: Option<Uuid>,
     /// Another configuration.
     pub config: Option<Value>,
     /// Another strategy.
@@ -142,8 +149,10 @@ pub struct ValidatorFilter {
 }
 
 statements! {
-    INSERT = "insert into validators (id, tenant, name, config, error_strategy, target, grants, time_ms, memory_bytes, clean_replay)
-              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) returning *";
+    INSERT = "insert into validators (id, tenant, name, config, error_strategy, target, grants, time_ms, memory_bytes, clean_replay,
+                                      schema_id, kind)
+              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, case when $11::uuid is null then 'wasm' else 'json-schema' end)
+              returning *";
     LIST = "select * from validators where tenant = $1 and ($2::uuid is null or id > $2)
             and ($4::jsonb ->> 'name' is null or name = $4 ->> 'name')
             and ($4 ->> 'target' is null or target = $4 ->> 'target')
@@ -153,7 +162,7 @@ statements! {
     UPDATE = "update validators set name = coalesce($3, name), config = coalesce($4, config),
               error_strategy = coalesce($5, error_strategy), status = coalesce($6, status), grants = coalesce($7, grants),
               time_ms = case when $8 then $9 else time_ms end, memory_bytes = case when $10 then $11 else memory_bytes end,
-              clean_replay = coalesce($12, clean_replay), updated_at = now()
+              clean_replay = coalesce($12, clean_replay), schema_id = coalesce($13, schema_id), updated_at = now()
               where tenant = $1 and id = $2 returning *";
     USERS = "select place from chains where tenant = $1 and validator_id = $2 order by place";
     /// What no version that runs may lose.
@@ -180,6 +189,7 @@ impl Platform {
             .bind(new.time_ms)
             .bind(new.memory_bytes)
             .bind(new.clean_replay)
+            .bind(new.schema_id)
             .fetch_one(&mut *transaction)
             .await
             .map_err(failed)?;
@@ -233,6 +243,7 @@ impl Platform {
             .bind(change.memory_bytes.is_some())
             .bind(change.memory_bytes.flatten())
             .bind(change.clean_replay)
+            .bind(change.schema_id)
             .fetch_one(&mut *transaction)
             .await
             .map_err(failed)?;
@@ -309,7 +320,7 @@ async fn locked(
 
 fn details(row: &ValidatorRow) -> Value {
     json!({
-        "id": row.id, "name": row.name, "target": row.target, "config": row.config, "errorStrategy": row.error_strategy,
+        "id": row.id, "name": row.name, "kind": row.kind, "target": row.target, "schemaId": row.schema_id, "config": row.config, "errorStrategy": row.error_strategy,
         "status": row.status, "grants": row.grants, "timeMs": row.time_ms, "memoryBytes": row.memory_bytes,
         "cleanReplay": row.clean_replay,
     })
