@@ -18,7 +18,7 @@ use crate::support::services;
 /// Requests that are made up of each operation, beside those that go through the bounds of its fields one by one.
 const EXAMPLES: u32 = 3;
 /// The same in the long form.
-const MANY_EXAMPLES: u32 = 200;
+const MANY_EXAMPLES: u32 = 300;
 /// Operations that did what they are for at least once, of about 130. The others need what a run of chance does not come by, such as a
 /// module that fits or an offset in Kafka.
 const DONE: usize = 100;

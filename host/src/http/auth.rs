@@ -14,6 +14,7 @@ use super::reply::{Envelope, ErrorBody, REQUEST_ID, Reply, no_content, ok};
 use crate::gate::sessions::{self, Session, Whoami};
 use crate::model::Caller;
 use crate::settings::Secret;
+use crate::terms::Slug;
 
 /// What somebody logs in with.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -26,6 +27,7 @@ pub struct Login {
     password: Secret,
     /// Needed where the email and password fit users of several tenants, which is a 409, and where more than five tenants have a user of this
     /// email.
+    #[schema(value_type = Option<Slug>)]
     tenant: Option<String>,
 }
 

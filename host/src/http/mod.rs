@@ -106,7 +106,7 @@ fn routes(api: bool) -> OpenApiRouter<App> {
         .routes(routes!(validators::set_strategy))
         .routes(routes!(quarantine::list, quarantine::discard))
         .routes(routes!(quarantine::causes))
-        .routes(routes!(quarantine::replay))
+        .routes(routes!(quarantine::replay::replay))
         .routes(routes!(quarantine::get, quarantine::discard_one))
         .routes(routes!(audit::list))
         .routes(routes!(audit::get))

@@ -10,7 +10,7 @@ use crate::terms::{Way, in_one_way};
 const FORMS: [(&str, &[Way<'static>]); 4] = [
     ("ExplainForm", &explain::ExplainForm::WAYS),
     ("NewReading", &NewReading::WAYS),
-    ("QuarantineReplay", &quarantine::ReplayForm::WAYS),
+    ("QuarantineReplay", &quarantine::replay::ReplayForm::WAYS),
     ("ValidatorReplay", &trial::ReplayForm::WAYS),
 ];
 
