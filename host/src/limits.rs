@@ -94,6 +94,12 @@ pub const IDEMPOTENT_BYTES: usize = 16 << 20;
 
 // ── Readings ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+/// A tenant's name, in bytes: as much as a label of a host's name (RFC 1035, 2.3.4).
+pub const TENANT_NAME_BYTES: usize = 63;
+/// A topic's name, in bytes, as Kafka has it.
+pub const TOPIC_NAME_BYTES: usize = 249;
+/// A bucket's name, in bytes, as S3 has it.
+pub const BUCKET_NAME_BYTES: std::ops::RangeInclusive<usize> = 3..=63;
 /// Times in queries and paths, in milliseconds since 1970: the years 1 to 9999, which RFC 3339 can write.
 pub const MILLISECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
 /// A user-given name (sensor, metric, unit, schema reference, bucket…), in bytes; an index row of PostgreSQL holds 2,700.

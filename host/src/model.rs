@@ -25,7 +25,7 @@ impl Tenant {
     /// Reads a tenant's name; the error says which rule it breaks.
     pub fn parse(name: &str) -> Result<Self, Error> {
         let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if name.is_empty() || name.len() > 63 || name.starts_with('-') || !name.chars().all(allowed) {
+        if name.is_empty() || name.len() > limits::TENANT_NAME_BYTES || name.starts_with('-') || !name.chars().all(allowed) {
             return Err(Error::malformed(
                 "A tenant's name has 1 to 63 of a-z, 0-9 and '-', and begins with a letter or a digit.",
             ));
@@ -432,7 +432,7 @@ impl TopicFormat {
 /// The name of a Kafka topic: 1 to 249 of `a-z`, `A-Z`, `0-9`, `.`, `_` and `-`, and neither `.` nor `..` (Kafka's own rule).
 pub fn check_topic_name(name: &str) -> Result<(), Error> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if name.is_empty() || name.len() > 249 || name == "." || name == ".." || !name.chars().all(allowed) {
+    if name.is_empty() || name.len() > limits::TOPIC_NAME_BYTES || name == "." || name == ".." || !name.chars().all(allowed) {
         return Err(Error::malformed("A topic's name has 1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-'."));
     }
     Ok(())

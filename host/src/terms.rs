@@ -40,16 +40,16 @@ terms! {
     /// A name that stands in policy files: no blanks, no control characters and none of , / : # ".
     PolicyName = text(1, limits::NAME_BYTES).pattern(Some(format!("^[^,/:#\"{CONTROLS}{BLANKS}]+$")));
     /// A tenant's name: 1 to 63 of a-z, 0-9 and '-', and it begins with a letter or a digit.
-    Slug = text(1, 63).pattern(Some("^[a-z0-9][a-z0-9-]*$"));
+    Slug = text(1, limits::TENANT_NAME_BYTES).pattern(Some("^[a-z0-9][a-z0-9-]*$"));
     /// A name, or nothing.
     NameOrNothing = text(0, limits::NAME_BYTES).pattern(Some(format!("^({})?$", name_pattern())));
     /// The name of a Kafka topic: 1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-', and neither '.' nor '..'.
-    TopicName = text(1, 249).pattern(Some(
-        r"^([a-zA-Z0-9_-][a-zA-Z0-9._-]{0,248}|\.[a-zA-Z0-9_-]|\.[a-zA-Z0-9._-]{2,248})$",
+    TopicName = text(1, limits::TOPIC_NAME_BYTES).pattern(Some(
+        r"^([a-zA-Z0-9_-][a-zA-Z0-9._-]*|\.[a-zA-Z0-9_-]|\.[a-zA-Z0-9._-]{2,})$",
     ));
     /// 3 to 63 of a-z, 0-9, '.' and '-', as S3 has it: it begins and ends with a letter or a digit, has no '..' and is no IP address. Words of
     /// the API's own paths are refused as well.
-    BucketName = text(3, 63).pattern(Some(r"^[a-z0-9](\.?[a-z0-9-])*\.?[a-z0-9]$"));
+    BucketName = text(*limits::BUCKET_NAME_BYTES.start(), *limits::BUCKET_NAME_BYTES.end()).pattern(Some(r"^[a-z0-9](\.?[a-z0-9-])*\.?[a-z0-9]$"));
     /// One `@` with something on both sides, no blanks and none of , " # / : *: it stands in policy files.
     EmailAddress = text(3, limits::EMAIL_BYTES).pattern(Some(format!(
         "^[^,\"#/:*@{CONTROLS}{BLANKS}]+@[^,\"#/:*@{CONTROLS}{BLANKS}]+$"
@@ -129,8 +129,7 @@ fn whole(least: i64, most: i64) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(least)).maximum(Some(most))
 }
 
-fn described(schema: Schema, text: &str) -> RefOr<Schema> {
-    let mut schema = schema;
+fn described(mut schema: Schema, text: &str) -> RefOr<Schema> {
     match &mut schema {
         Schema::Object(object) => object.description = Some(text.to_owned()),
         Schema::AnyOf(any) => any.description = Some(text.to_owned()),

@@ -75,8 +75,10 @@ fn check_bucket_name(name: &str) -> Result<()> {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-');
     let firm = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
     let bytes = name.as_bytes();
-    let sound =
-        (3..=63).contains(&bytes.len()) && bytes.iter().copied().all(allowed) && firm(bytes.first()) && firm(bytes.last());
+    let sound = limits::BUCKET_NAME_BYTES.contains(&bytes.len())
+        && bytes.iter().copied().all(allowed)
+        && firm(bytes.first())
+        && firm(bytes.last());
     if !sound || name.contains("..") || name.parse::<std::net::Ipv4Addr>().is_ok() {
         let rule = "A bucket's name has 3 to 63 of a-z, 0-9, '.' and '-', begins and ends with a letter or a digit, has no '..' and is no IP address.";
         return Err(Error::malformed(rule).at("/name", "not a bucket's name"));
