@@ -473,6 +473,8 @@ pub const ISSUER_KEYS_FRESH: Duration = Duration::from_mins(10);
 pub const ISSUER_KEYS_KEPT: Duration = Duration::from_hours(4);
 /// How long is waited between two requests to the issuer: keys that nobody has must not become requests.
 pub const ISSUER_EVERY: Duration = Duration::from_secs(10);
+/// How long a failure of the issuer's to answer is told in `/health`: later nobody knows, since nobody has asked.
+pub const ISSUER_SILENCE: Duration = Duration::from_mins(5);
 /// How far the issuer's clock may be from Weir's.
 pub const ISSUER_LEEWAY: Duration = Duration::from_secs(30);
 /// A token of the issuer, in bytes; headers of requests end at 8 or 16 kB almost everywhere.

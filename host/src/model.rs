@@ -107,7 +107,7 @@ pub struct Caller {
     pub bearer: Option<Arc<Bearer>>,
     /// The request that it made, or the batch's id for the writer.
     pub request_id: Arc<str>,
-    /// Where somebody looks what became of its request: what it was last allowed to change.
+    /// What is known of its request besides: what it was allowed to change, and the key that it claimed.
     pub attempt: Attempt,
 }
 

@@ -151,7 +151,7 @@ pub struct Way<'a> {
 pub fn in_one_way(form: RefOr<Schema>, ways: &[Way<'_>]) -> RefOr<Schema> {
     let ways = ways.iter().fold(OneOfBuilder::new(), |ways, way| {
         let with = way.with.iter().fold(ObjectBuilder::new(), |object, (name, types)| {
-            object.property(*name, of_type(SchemaType::from_iter(types.iter().cloned()))).required(*name)
+            object.property(*name, of_type(types.iter().cloned().collect::<SchemaType>())).required(*name)
         });
         ways.item(way.without.iter().fold(with, |object, name| object.property(*name, of_type(Type::Null))))
     });

@@ -1,7 +1,7 @@
--- Which request a key was claimed for, and whether a change of it has been made: where its answer was lost with the process that was to
--- give it, the request must not be done once more.
+-- What tells one claim of a key from another, and whether a change was made under it: where the answer was lost with the process that was
+-- to give it, the request must not be done once more.
 
 alter table idempotency
-    add column request_id text not null default '',
-    add column done       boolean not null default false;
-create index idempotency_under_way on idempotency (tenant, request_id) where answer is null;
+    add column claim uuid,
+    add column done  boolean not null default false;
+create unique index idempotency_claims on idempotency (claim);

@@ -157,6 +157,9 @@ async fn a_tenant_goes_when_it_is_suspended_and_has_nothing_left() {
     administrator.delete(path).await.expect(204);
     administrator.get(path).await.expect_error(404);
     administrator.delete(path).await.expect_error(404);
+    let again = json!({ "slug": "acme", "name": "another" });
+    let used = administrator.post("/api/platform/tenants", &again).await.expect_error(409);
+    assert!(used.contains("was deleted"), "what is on record of the first is not the second's to see: {used}");
     assert!(acme.get(TOKENS).await.expect_error(401).contains("not known"), "its credentials went with it");
     app.globex().get(TOKENS).await.expect(200);
     app.acme().delete("/api/platform/tenants/globex").await.expect_error(401);

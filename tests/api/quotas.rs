@@ -133,11 +133,17 @@ async fn files_beyond_a_tenants_storage_are_refused_and_leave_nothing_behind() {
     let streamed = client.ask(Method::PUT, "/api/storage/files/reports/second", reqwest::Body::wrap_stream(pieces)).await;
     streamed.expect_error(413);
     acme.get("/api/storage/files/download/reports/second").await.expect_error(404);
+    let kept = "select count(*) from object_versions where state = 'stored'";
+    let kept: i64 = sqlx::query_scalar(kept).fetch_one(&app.databases.platform().await).await.expect("a count");
+    assert_eq!(kept, 1, "of what was refused nothing is kept");
     assert_eq!(put("second", 400).await.status, 201, "up to the bound");
     assert_eq!(put("first", 500).await.status, 200, "in place of what it replaces");
     assert_eq!(put("third", 101).await.status, 413);
     acme.delete("/api/storage/files/reports/second").await.expect(204);
     assert_eq!(put("third", 500).await.status, 201, "what was deleted counts no more");
+    // Lowered below what there is, it takes what makes that less.
+    app.administrator().put(TENANT, &json!({ "quotas": { "storageBytes": 100 } })).await.expect(200);
+    assert_eq!((put("first", 501).await.status, put("first", 300).await.status), (413, 200));
     assert_eq!(app.globex().post("/api/storage/buckets", &json!({ "name": "reports" })).await.status, 201);
     app.stop();
 }

@@ -177,9 +177,20 @@ async fn a_json_schema_judges_documents_and_what_does_not_fit_one_is_refused() {
         (&refused["details"][0]["validator"], &refused["details"][0]["path"]),
         (&json!("described"), &json!("/description"))
     );
+    // What is not sent is missing, and not null.
+    let missing = acme.post("/api/platform/projects", &json!({ "name": "plant" })).await.expect_error(422);
+    assert!(missing.contains("required"), "{missing}");
     let made = acme.post("/api/platform/projects", &json!({ "name": "plant", "description": "the old one" })).await.expect(201);
     let path = format!("/api/platform/projects/{}", made["data"]["id"].as_str().expect("an id"));
+    // A change leaves out what is to stay.
+    acme.put(&path, &json!({ "name": "factory" })).await.expect(200);
+    acme.put(&path, &json!({ "description": "no" })).await.expect_error(422);
+    let form = json!({ "kind": "projects", "operation": "create", "body": { "name": "x" } });
+    let explained = acme.post("/api/explain", &json!({ "document": form })).await.expect(200);
+    assert_eq!(explained["data"]["modules"][0]["validator"], "described", "{explained}");
     acme.delete(&path).await.expect(204);
+    let put = acme.put(&format!("{VALIDATORS}/{id}"), &json!({ "config": {} })).await.expect_error(400);
+    assert!(put.contains("for modules"), "{put}");
 
     let schema = acme.post("/api/platform/schemas", &json!({ "name": "any", "type": "json-schema", "definition": {} })).await;
     let schema = schema.expect(201)["data"]["id"].clone();

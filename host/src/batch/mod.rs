@@ -16,7 +16,7 @@ use bytes::Bytes;
 
 use self::builder::Places;
 pub use self::builder::{BatchBuilder, Draft, Row};
-pub use self::long_form::LongForm;
+pub use self::long_form::{LongForm, Values};
 use crate::model::ErrorStrategy;
 
 /// How far a value can be trusted.
@@ -164,7 +164,7 @@ pub enum Refuser {
     Policy,
     /// A JSON Schema, by its name and version (`room@3`).
     Schema(Arc<str>),
-    /// A WebAssembly module, by the validator's name.
+    /// A validator, by its name.
     Validator(Arc<str>),
     /// The database, by the SQLSTATE that it answered for this reading alone.
     Store(Arc<str>),

@@ -69,9 +69,7 @@ impl Gate {
             self.time_allowed(tenant).await?;
         }
         let run = self.live(permit, chain);
-        let Judgement { batch, mut passages, shadowed } = self.pass_chain(&run, chain, batch).await?;
-        // Of modules, what each version did is kept; a schema has no versions of its own here.
-        passages.retain(|passage| passage.calls > 0 || passage.rested);
+        let Judgement { batch, passages, shadowed } = self.pass_chain(&run, chain, batch).await?;
         self.passed(permit, passages);
         for shadowed in shadowed {
             self.shadow(permit, shadowed);
@@ -94,7 +92,7 @@ impl Gate {
                 && let Some(schema) = &step.schema
             {
                 let passage;
-                (batch, passage) = self.pass_schema(step, schema, batch).await?;
+                (batch, passage) = self.pass_schema(run, step, schema, batch).await?;
                 passages.push(passage);
                 continue;
             }
@@ -106,20 +104,15 @@ impl Gate {
         Ok(Judgement { batch, passages, shadowed })
     }
 
-    async fn pass_schema(&self, step: &Step, schema: &SchemaVersion, batch: Batch) -> Result<(Batch, Passage)> {
-        let (schemas, step, schema) = (Arc::clone(&self.schemas), step.clone(), schema.clone());
-        let judge = move || {
-            let standing =
-                |batch: &Batch| (0u32..).zip(batch.readings()).filter(|(place, _)| batch.stands(*place)).count() as u64;
-            let (started, before) = (Instant::now(), standing(&batch));
-            let batch = schemas.judge(&step, &schema, batch)?;
-            let accepted = standing(&batch);
-            let counts = Counts { accepted, rejected: before - accepted, ..Counts::default() };
-            let (validator, name, version) = (step.validator, Arc::clone(&step.name), step.version);
-            Ok((batch, Passage { validator, name, version, counts, took: started.elapsed(), ..Passage::default() }))
-        };
-        // On a thread where it can hold nobody up, as the topic's own schema.
-        tokio::task::spawn_blocking(judge).await.map_err(Error::internal)?
+    async fn pass_schema(&self, run: &Run<'_>, step: &Step, schema: &SchemaVersion, batch: Batch) -> Result<(Batch, Passage)> {
+        let standing = |batch: &Batch| (0u32..).zip(batch.readings()).filter(|(place, _)| batch.stands(*place)).count() as u64;
+        let before = standing(&batch);
+        let (schemas, judging, schema) = (Arc::clone(&self.schemas), step.clone(), schema.clone());
+        let (judged, took) = self.guest.apart(run, move || schemas.judge(&judging, &schema, batch)).await?;
+        let batch = judged?;
+        let accepted = standing(&batch);
+        let counts = Counts { accepted, rejected: before - accepted, ..Counts::default() };
+        Ok((batch, passage(step, counts, took)))
     }
 
     /// Shows a document to one validator, module or schema.
@@ -130,15 +123,25 @@ impl Gate {
         document: Document,
         passages: &mut Vec<Passage>,
     ) -> Result<Value> {
-        let Some(schema) = &step.schema else {
+        let Some(schema) = step.schema.clone() else {
             return self.guest.document(run, slice::from_ref(step), document, passages).await;
         };
+        let Document { operation, body, .. } = document;
         // What is deleted has no body to be described.
-        if document.operation == Operation::Delete {
-            return Ok(document.body);
+        if operation == Operation::Delete {
+            return Ok(body);
         }
-        let objections = self.schemas.objections(schema, &document.body, limits::GUEST_PROBLEMS)?;
-        let Some((_, first)) = objections.first() else { return Ok(document.body) };
+        let schemas = Arc::clone(&self.schemas);
+        let work = move || (schemas.objections(&schema, &body, operation == Operation::Update, limits::GUEST_PROBLEMS), body);
+        let ((objections, body), took) = self.guest.apart(run, work).await?;
+        let objections = objections?;
+        let counts = if objections.is_empty() {
+            Counts { accepted: 1, ..Counts::default() }
+        } else {
+            Counts { rejected: 1, ..Counts::default() }
+        };
+        passages.push(passage(step, counts, took));
+        let Some((_, first)) = objections.first() else { return Ok(body) };
         let sentence = format!("The validator `{}` refuses this: {first}.", step.name);
         let name = Some(step.name.to_string());
         let details = objections.iter().map(|(path, message)| Detail {
@@ -166,7 +169,9 @@ impl Gate {
     }
 
     /// Writes down what a chain did with live traffic.
-    pub(in crate::gate) fn passed(&self, permit: &Permit, passages: Vec<Passage>) {
+    pub(in crate::gate) fn passed(&self, permit: &Permit, mut passages: Vec<Passage>) {
+        // What each version of a module did is kept; a validator that is a schema has no versions of its own.
+        passages.retain(|passage| passage.calls > 0 || passage.rested);
         self.records.passed(permit, passages, self.clock.now());
     }
 
@@ -251,6 +256,12 @@ impl Gate {
             }
         });
     }
+}
+
+/// What a schema did in a validator's place.
+fn passage(step: &Step, counts: Counts, took: Duration) -> Passage {
+    let (validator, name, version) = (step.validator, Arc::clone(&step.name), step.version);
+    Passage { validator, name, version, counts, took, ..Passage::default() }
 }
 
 /// A document that a validator judged in whose shadow another version runs.

@@ -142,7 +142,7 @@ impl Gate {
         let steps = self.platform.validator_steps(&permit, ids).await?;
         for (place, id) in ids.iter().enumerate() {
             if ids[..place].contains(id) || !steps.iter().any(|step| step.validator == *id) {
-                let what = "is named twice, does not exist, is inactive or has no module";
+                let what = "is named twice, does not exist, is inactive or has neither module nor schema";
                 return Err(Error::malformed(format!("Validator `{id}` {what}.")).at(format!("/validatorIds/{place}"), what));
             }
         }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::Gate;
 use super::documents::{SCHEMAS, Sent};
-use crate::batch::{self, LongForm};
+use crate::batch::{self, LongForm, Values};
 use crate::error::{Detail, Error, Result};
 use crate::limits;
 use crate::model::{Action, Caller, Operation, Resource, check_name};
@@ -36,6 +36,7 @@ pub struct NewSchema {
     /// The schema itself.
     pub definition: Value,
     /// What the version after it has to keep up with; that of the version before, where it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub compatibility: Option<Compatibility>,
 }
 
@@ -289,7 +290,7 @@ impl Gate {
                 return Ok(stored);
             }
             let page = self.timescale.page(permit, &filter, Order::Desc, after.as_ref(), limits::REPLAY_PAGE).await?;
-            let sent: Vec<Value> = page.readings.iter().map(|reading| as_sent(topic, reading)).collect();
+            let sent: Vec<Value> = page.readings.iter().map(as_sent).collect();
             let (schemas, definition) = (Arc::clone(&self.schemas), definition.clone());
             let work = move || schemas.first_errors(&definition, &sent);
             let errors = tokio::task::spawn_blocking(work).await.map_err(Error::internal)??;
@@ -359,7 +360,7 @@ async fn breaks(before: &SchemaRow, kind: &str, definition: &str, promise: Compa
 }
 
 /// A stored reading as a client would have sent it, in the long form.
-fn as_sent(topic: &str, reading: &StoredReading) -> Value {
+fn as_sent(reading: &StoredReading) -> Value {
     let value = |value: &batch::Value| match value {
         batch::Value::Number(number) => json!(number),
         batch::Value::Bool(on) => json!(on),
@@ -369,12 +370,6 @@ fn as_sent(topic: &str, reading: &StoredReading) -> Value {
     let units: Map<String, Value> =
         reading.values.iter().filter(|one| !one.unit.is_empty()).map(|one| (one.metric.clone(), json!(one.unit))).collect();
     let place = &reading.place;
-    let sent = LongForm {
-        sensor: &place.sensor,
-        time: place.time,
-        topic: Some(topic),
-        schema_ref: &place.schema_ref,
-        quality: reading.quality,
-    };
-    sent.with(values, units)
+    let sent = LongForm { sensor: &place.sensor, time: place.time, schema_ref: &place.schema_ref, quality: reading.quality };
+    sent.with(Values { values, units })
 }

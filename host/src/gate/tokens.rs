@@ -33,12 +33,13 @@ pub struct NewToken {
     /// Its name, unique among the tenant's.
     pub name: String,
     /// The user whom it acts for; itself alone, where there is none.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_id: Option<Uuid>,
     /// What it is limited to, `<action>:<object pattern>` each; nothing, where only the policy limits it.
     #[serde(default)]
     pub scopes: Vec<String>,
     /// When it ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<DateTime<Utc>>,
 }
 

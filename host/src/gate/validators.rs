@@ -132,6 +132,12 @@ impl Gate {
         }
         let row = self.platform.validator_get(&permit, id).await?.ok_or_else(|| no_validator(id))?;
         change.error_strategy.map_or(Ok(()), |strategy| check_strategy(&row.target, strategy))?;
+        let of_module = change.config.is_some() || change.grants.is_some() || change.clean_replay.is_some();
+        if row.schema_id.is_some() && (of_module || change.time_ms.is_some() || change.memory_bytes.is_some()) {
+            let sentence =
+                "`config`, `grants`, `limits` and `requireCleanReplay` are for modules; a JSON Schema takes none of them.";
+            return Err(Error::malformed(sentence).at("", "of a module"));
+        }
         if let Some(schema) = change.schema_id {
             if row.schema_id.is_none() {
                 return Err(

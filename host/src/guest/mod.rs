@@ -19,7 +19,7 @@ mod v1;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -111,6 +111,24 @@ impl Engine {
     /// Checks a module, compiles it and keeps it. What does not fit is refused with the reason, for whoever uploaded it.
     pub async fn inspect(&self, tenant: &Tenant, component: Bytes) -> Result<ModuleFacts> {
         self.modules.inspect(tenant, component).await
+    }
+
+    /// Does other work that takes as long as a tenant's own words make it, as its modules do: in the tenant's turn, on the guests' threads,
+    /// at the tenant's cost.
+    pub async fn apart<T: Send + 'static>(
+        &self,
+        run: &Run<'_>,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<(T, Duration)> {
+        let spent = Arc::clone(&run.spent);
+        let timed = move || {
+            let started = Instant::now();
+            let done = work();
+            let took = started.elapsed();
+            spent(took);
+            (done, took)
+        };
+        self.threads.run(run.tenant, timed).await
     }
 
     /// Where a call on live traffic runs, or one of a trial, for which nobody waits so closely.

@@ -49,9 +49,8 @@ pub(super) async fn once(State(app): State<App>, request: Request, next: Next) -
 async fn answered(app: &App, request: Request, next: Next) -> Result<Response, Error> {
     let key = key(request.headers())?;
     let (mut parts, body) = request.into_parts();
-    let caller = Caller::from_request_parts(&mut parts, app).await.map_err(|Problem(error)| error)?;
+    let mut caller = Caller::from_request_parts(&mut parts, app).await.map_err(|Problem(error)| error)?;
     let bearer = bearer(&parts)?.to_owned();
-    parts.extensions.insert(caller.clone());
     let body = input::read(body, limits::JSON_BODY_BYTES).await?;
     let asked = [parts.uri.to_string().as_bytes(), b"\n", &body].concat();
     match app.gate.repeat_claim(&caller, &bearer, &key, Digest::of(&asked)).await? {
@@ -68,12 +67,13 @@ async fn answered(app: &App, request: Request, next: Next) -> Result<Response, E
             return Err(Error::conflict(sentence).retry_after(limits::RETRY_AFTER));
         }
         Claim::Lost => {
-            let sentence = "The first request of this `Idempotency-Key` was done, but its answer was lost with the Weir that was to give \
-                            it. Look for what it made, and choose a new key for anything else.";
+            let sentence = "The first request of this `Idempotency-Key` was done, at least in part, but its answer is lost. Look for what \
+                            it made, and choose a new key for anything else.";
             return Err(Error::conflict(sentence).at("Idempotency-Key", "done, without an answer"));
         }
-        Claim::New => {}
+        Claim::New(claim) => caller.attempt.claim = Some(claim),
     }
+    parts.extensions.insert(caller.clone());
     // In a task of its own: who hangs up is who sends it again, and must find the answer and not a key without one.
     let (app, request) = (app.clone(), Request::from_parts(parts, Body::from(body)));
     let tracker = app.begun.clone();

@@ -110,7 +110,8 @@ impl From<ValidatorRow> for Validator {
 pub enum Kind {
     /// A WebAssembly component, to be uploaded.
     Wasm,
-    /// A JSON Schema of the registry: readings are judged in the long form (`values`), as the validators before it left them.
+    /// A JSON Schema of the registry. Readings are judged in the long form (`values`), as the validators before it left them, without their
+    /// topic and with a quality only where it is not good; documents as they are sent, a change without what it leaves as it is.
     JsonSchema,
 }
 

@@ -161,9 +161,9 @@ impl Keys {
         self.found(id)
     }
 
-    /// False where it was asked last and did not answer. Nobody is asked for this: it is somebody else's machine.
+    /// False where it was asked a short while ago and did not answer. Nobody is asked for this: it is somebody else's machine.
     pub(super) fn answers(&self) -> bool {
-        self.said.lock().asked.is_none_or(|(_, failed)| !failed)
+        self.said.lock().asked.is_none_or(|(at, failed)| !failed || at.elapsed() > limits::ISSUER_SILENCE)
     }
 
     async fn refresh(&self) {

@@ -3,12 +3,17 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use uuid::Uuid;
 
 use super::{Action, Resource, Subject, Tenant};
 
-/// What a request was last allowed to change, for the record of what was allowed and not done. Clones are the same one.
+/// What a request was allowed to change, for the record of what was allowed and not done. Clones are the same one.
 #[derive(Clone, Debug, Default)]
-pub struct Attempt(Option<Arc<Mutex<Option<Attempted>>>>);
+pub struct Attempt {
+    noted: Option<Arc<Mutex<Option<Attempted>>>>,
+    /// The claim of an idempotency key that it is done under.
+    pub claim: Option<Uuid>,
+}
 
 /// Something that was allowed.
 #[derive(Clone, Debug)]
@@ -28,18 +33,18 @@ pub struct Attempted {
 impl Attempt {
     /// One that is looked at when the request has ended.
     pub fn watched() -> Self {
-        Self(Some(Arc::default()))
+        Self { noted: Some(Arc::default()), claim: None }
     }
 
-    /// Takes note of what is allowed, where anybody looks.
+    /// Takes note of what is allowed first, where anybody looks: that is what the request is about, and not what else it had to ask for.
     pub fn note(&self, attempted: impl FnOnce() -> Attempted) {
-        if let Some(noted) = &self.0 {
-            *noted.lock() = Some(attempted());
+        if let Some(noted) = &self.noted {
+            noted.lock().get_or_insert_with(attempted);
         }
     }
 
-    /// What was noted last.
+    /// What was noted.
     pub fn take(&self) -> Option<Attempted> {
-        self.0.as_ref().and_then(|noted| noted.lock().take())
+        self.noted.as_ref().and_then(|noted| noted.lock().take())
     }
 }

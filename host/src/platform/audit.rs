@@ -42,7 +42,7 @@ pub struct Entry {
     /// `allowed`, `denied` or `failed`.
     #[schema(value_type = Outcome)]
     pub outcome: String,
-    /// The status code that whoever wanted it was answered; null where it was done.
+    /// The status code that whoever wanted it was answered, where it was allowed and not done; else null.
     pub status: Option<i32>,
     /// In which request.
     pub request_id: String,
@@ -115,7 +115,7 @@ statements! {
     INSERT = "insert into audit_log (id, tenant, subject, action, object, outcome, request_id, policy, details)
               values ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
     /// A change, which is then one of the request that claimed an idempotency key, if it did.
-    INSERT_CHANGE = "with claim as (update idempotency set done = true where tenant = $2 and request_id = $7 and answer is null)
+    INSERT_CHANGE = "with claimed as (update idempotency set done = true where claim = $10)
                      insert into audit_log (id, tenant, subject, action, object, outcome, request_id, policy, details)
                      values ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
     INSERT_FAILURE = "insert into audit_log (id, tenant, subject, action, object, outcome, request_id, policy, details, status)
@@ -183,6 +183,7 @@ async fn enter(transaction: &mut Transaction<'_, Postgres>, permit: &Permit, obj
         .bind(&**permit.request_id())
         .bind(&**permit.revision())
         .bind(details)
+        .bind(permit.claim())
         .execute(&mut **transaction)
         .await
         .map_err(failed)?;

@@ -162,11 +162,15 @@ impl Locked {
     }
 }
 
-/// Refuses what would take a tenant's files over its bound, where so many bytes more take the place of an object's current ones.
-async fn within_storage(connection: &mut PgConnection, tenant: &str, object: Uuid, more: i64) -> Result<()> {
+/// Refuses what would take a tenant's files over its bound, where so many bytes take the place of an object's current ones; so many of them
+/// are counted already. What is no larger than what it replaces passes, also where the bound was lowered below what there is.
+async fn within_storage(connection: &mut PgConnection, tenant: &str, object: Uuid, size: i64, counted: i64) -> Result<()> {
     let current = sqlx::query_scalar(CURRENT_SIZE).bind(tenant).bind(object).fetch_optional(&mut *connection);
     let current: i64 = current.await.map_err(failed)?.unwrap_or(0);
-    let exceeded = sqlx::query_scalar(STORAGE_EXCEEDED).bind(tenant).bind(more.saturating_sub(current));
+    if size <= current {
+        return Ok(());
+    }
+    let exceeded = sqlx::query_scalar(STORAGE_EXCEEDED).bind(tenant).bind(size.saturating_sub(current) - counted);
     let exceeded: Option<i64> = exceeded.fetch_optional(&mut *connection).await.map_err(failed)?;
     match exceeded {
         None => Ok(()),
@@ -279,7 +283,7 @@ impl Platform {
             .await
             .map_err(failed)?;
         if let Some(size) = size {
-            within_storage(&mut transaction, tenant, object_id, i64::try_from(size).unwrap_or(i64::MAX)).await?;
+            within_storage(&mut transaction, tenant, object_id, i64::try_from(size).unwrap_or(i64::MAX), 0).await?;
         }
         let version_id = Uuid::now_v7();
         sqlx::query(VERSION_STAGE)
@@ -330,8 +334,7 @@ impl Platform {
             return Err(Error::conflict("This upload took so long that it was given up; send it again."));
         };
         let modified_at = stored.try_get("created_at").map_err(failed)?;
-        // It is counted by now.
-        within_storage(&mut transaction, tenant, key.object_id, 0).await?;
+        within_storage(&mut transaction, tenant, key.object_id, size, size).await?;
         point(&mut transaction, tenant, &locked, Some(key.version_id)).await?;
         let after = json!({ "version": key.version_id, "size": size, "sha256": upload.digest.to_string(), "contentType": upload.content_type });
         audit::record(&mut transaction, permit, json!({ "after": after, "replaced": locked.current_version })).await?;

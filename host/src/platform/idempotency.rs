@@ -1,6 +1,7 @@
 //! Answers that are kept for a day, for whoever repeats a request under the same idempotency key.
 
 use sqlx::FromRow;
+use uuid::Uuid;
 
 use super::{Platform, failed, statements};
 use crate::error::Result;
@@ -11,13 +12,13 @@ use crate::rules::Digest;
 /// What there is under a key.
 #[derive(Debug)]
 pub enum Claim {
-    /// Nothing until now: it is this request's.
-    New,
+    /// Nothing until now: it is this request's, and changes made under it are known by this.
+    New(Uuid),
     /// Another request.
     Other,
     /// The same request, which has no answer yet.
     UnderWay,
-    /// The same request, which was done, and whose answer was lost with the process that was to give it.
+    /// The same request, which was done, at least in part, and left no answer that could be kept.
     Lost,
     /// The same request's answer, sealed.
     Answered(Vec<u8>),
@@ -33,8 +34,8 @@ struct Kept {
 statements! {
     /// A claim without an answer that is older than any request may take is of a process that died: whoever comes next may have it, unless
     /// a change of it was made.
-    CLAIM = "insert into idempotency as i (tenant, subject, key, request, request_id) values ($1, $2, $3, $4, $7)
-             on conflict (tenant, subject, key) do update set request = excluded.request, request_id = excluded.request_id,
+    CLAIM = "insert into idempotency as i (tenant, subject, key, request, claim) values ($1, $2, $3, $4, $7)
+             on conflict (tenant, subject, key) do update set request = excluded.request, claim = excluded.claim,
                 answer = null, done = false, created_at = now()
              where i.created_at < now() - make_interval(secs => $6)
                 or (i.answer is null and not i.done and i.created_at < now() - make_interval(secs => $5))
@@ -51,6 +52,7 @@ impl Platform {
     pub async fn idempotency_claim(&self, caller: &Caller, key: &str, request: Digest) -> Result<Claim> {
         let (tenant, subject) = (caller.tenant.as_str(), caller.subject.as_str());
         let mut transaction = self.begin_as(tenant).await?;
+        let claim = Uuid::now_v7();
         let claimed: Option<bool> = sqlx::query_scalar(CLAIM)
             .bind(tenant)
             .bind(subject)
@@ -58,13 +60,13 @@ impl Platform {
             .bind(&request.0[..])
             .bind(limits::IDEMPOTENT_LEASE.as_secs_f64())
             .bind(limits::IDEMPOTENT_TIME.as_secs_f64())
-            .bind(&*caller.request_id)
+            .bind(claim)
             .fetch_optional(&mut *transaction)
             .await
             .map_err(failed)?;
         if claimed.is_some() {
             transaction.commit().await.map_err(failed)?;
-            return Ok(Claim::New);
+            return Ok(Claim::New(claim));
         }
         let kept: Option<Kept> = sqlx::query_as(KEPT)
             .bind(tenant)

@@ -234,8 +234,9 @@ const UNTRANSLATABLE: &str = "22P05";
 const ROW_LEVEL_SECURITY: &str = "42501";
 const QUERY_CANCELED: &str = "57014";
 
-/// Classes of SQLSTATE that pass by themselves: connection, transaction rollback, resources, shutdown, system.
-const PASSING: [&str; 5] = ["08", "40", "53", "57", "58"];
+/// Classes of SQLSTATE that pass by themselves: connection, transaction rollback, resources, shutdown, system; and the one of a statement
+/// that was prepared before a migration added a column to its answer.
+const PASSING: [&str; 6] = ["08", "0A000", "40", "53", "57", "58"];
 
 /// What a database error means to a caller. Where the database is the last judge (names, use), its constraints answer.
 fn failed(error: sqlx::Error) -> Error {
@@ -269,6 +270,7 @@ fn failed(error: sqlx::Error) -> Error {
 fn taken(constraint: &str) -> &'static str {
     match constraint {
         "tenants_pkey" => "A tenant of this slug exists already.",
+        "tenants_slug_once" => "A tenant of this slug was deleted, and its records are kept under it; choose another slug.",
         "tokens_name" => "A token of this name exists already; revoke it first, or choose another name.",
         "kafka_topics_pkey" => "This topic is registered already. Topic names are shared by all tenants of a broker.",
         "validators_tenant_name_key" => "A validator of this name exists already.",

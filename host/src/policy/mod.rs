@@ -32,6 +32,7 @@ pub use files::{Mistake, Summary};
 
 use book::Book;
 use files::Snapshot;
+use uuid::Uuid;
 
 /// What a policy is made from.
 #[derive(Clone, Debug)]
@@ -164,6 +165,11 @@ impl Permit {
     /// The rule that allows it and where it stands, in a sentence. For whoever may have decisions explained.
     pub fn rule(&self) -> &str {
         &self.rule
+    }
+
+    /// The claim of an idempotency key that its request is done under.
+    pub fn claim(&self) -> Option<Uuid> {
+        self.caller.attempt.claim
     }
 
     /// The revision of the rules that allowed it.

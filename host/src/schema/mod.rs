@@ -7,7 +7,8 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use jsonschema::Validator;
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{ValidationError, Validator};
 use parking_lot::Mutex;
 use serde_json::Value;
 use uuid::Uuid;
@@ -75,10 +76,21 @@ impl Schemas {
         Ok(batch)
     }
 
-    /// What a schema objects to in a document: where, and what; so many at the most.
-    pub fn objections(&self, schema: &SchemaVersion, document: &Value, most: usize) -> Result<Vec<(String, String)>> {
+    /// What a schema objects to in a document: where, and what; so many at the most. Of a change only what is sent is there, so a field that
+    /// the document as a whole must have may be missing.
+    pub fn objections(
+        &self,
+        schema: &SchemaVersion,
+        document: &Value,
+        change: bool,
+        most: usize,
+    ) -> Result<Vec<(String, String)>> {
         let validator = self.compiled(schema)?;
-        Ok(validator.iter_errors(document).take(most).map(|error| told(&error)).collect())
+        let left_out = |error: &ValidationError<'_>| {
+            change && matches!(error.kind(), ValidationErrorKind::Required { .. }) && error.instance_path().as_str().is_empty()
+        };
+        let errors = validator.iter_errors(document).filter(|error| !left_out(error));
+        Ok(errors.take(most).map(|error| told(&error)).collect())
     }
 
     /// Refuses a definition that is no JSON Schema, or whose cost has no bound that suits a gateway.
@@ -146,7 +158,7 @@ impl Schemas {
     }
 }
 
-fn compile(schema: &Value) -> Result<Validator, jsonschema::ValidationError<'static>> {
+fn compile(schema: &Value) -> Result<Validator, ValidationError<'static>> {
     jsonschema::options().offline().build(schema)
 }
 
@@ -156,7 +168,7 @@ fn objection(validator: &Validator, value: &Value) -> Option<(String, String)> {
 }
 
 /// Where it is, and what.
-fn told(error: &jsonschema::ValidationError<'_>) -> (String, String) {
+fn told(error: &ValidationError<'_>) -> (String, String) {
     (error.instance_path().to_string(), cut(error.to_string()))
 }
 

@@ -56,6 +56,7 @@ pub struct Connector {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewConnector {
+    #[serde(skip_serializing_if = "Option::is_none")]
     project_id: Option<Uuid>,
     #[schema(value_type = Name)]
     name: String,
@@ -67,9 +68,12 @@ pub struct NewConnector {
     /// What is called `password`, `secret`, `token`, `apiKey`, `privateKey` and the like is a secret: it is kept encrypted and shown as
     /// `********`. Anything else is one as `{"$secret": "…"}`.
     #[schema(value_type = Option<Object>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     config: Option<Map<String, Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     schema_id: Option<Uuid>,
     /// `inactive` where it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Status>,
 }
 
@@ -82,18 +86,23 @@ pub struct ConnectorChange {
     #[expect(clippy::option_option, reason = "null and nothing are two things in a change")]
     project_id: Option<Option<Uuid>>,
     #[schema(value_type = Option<Name>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     #[schema(value_type = Option<Name>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     protocol: Option<String>,
     #[schema(value_type = Option<Endpoint>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     endpoint: Option<String>,
     /// In place of the whole `config`. A secret that is sent as `********` stays what it is.
     #[schema(value_type = Option<Object>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     config: Option<Map<String, Value>>,
     #[serde(default, deserialize_with = "sent", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Uuid>)]
     #[expect(clippy::option_option, reason = "null and nothing are two things in a change")]
     schema_id: Option<Option<Uuid>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Status>,
 }
 

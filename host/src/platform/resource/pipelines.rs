@@ -48,8 +48,10 @@ pub struct NewPipeline {
     #[schema(value_type = Name)]
     name: String,
     #[schema(value_type = Option<Object>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     definition: Option<Map<String, Value>>,
     /// `inactive` where it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Status>,
 }
 
@@ -58,9 +60,12 @@ pub struct NewPipeline {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PipelineChange {
     #[schema(value_type = Option<Name>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     #[schema(value_type = Option<Object>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     definition: Option<Map<String, Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Status>,
 }
 

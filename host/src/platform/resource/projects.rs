@@ -45,10 +45,13 @@ pub struct NewProject {
     #[schema(value_type = Name)]
     name: String,
     #[schema(value_type = Option<LongText>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
     /// A user of the tenant.
+    #[serde(skip_serializing_if = "Option::is_none")]
     owner_id: Option<Uuid>,
     #[schema(value_type = Option<Object>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<Map<String, Value>>,
 }
 
@@ -57,8 +60,10 @@ pub struct NewProject {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProjectChange {
     #[schema(value_type = Option<Name>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     #[schema(value_type = Option<LongText>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
     /// Null for nobody.
     #[serde(default, deserialize_with = "sent", skip_serializing_if = "Option::is_none")]
@@ -66,6 +71,7 @@ pub struct ProjectChange {
     #[expect(clippy::option_option, reason = "null and nothing are two things in a change")]
     owner_id: Option<Option<Uuid>>,
     #[schema(value_type = Option<Object>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<Map<String, Value>>,
 }
 

@@ -62,10 +62,13 @@ pub struct NewTenant {
     slug: String,
     /// Its name for people; the slug where it is not given.
     #[schema(value_type = Option<Name>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     /// `active` where it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Standing>,
     #[schema(value_type = Option<QuotasChange>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     quotas: Option<Object<QuotasChange>>,
 }
 
@@ -81,9 +84,12 @@ impl NewTenant {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TenantChange {
     #[schema(value_type = Option<Name>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Standing>,
     #[schema(value_type = Option<QuotasChange>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     quotas: Option<Object<QuotasChange>>,
 }
 

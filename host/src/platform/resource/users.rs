@@ -57,13 +57,17 @@ pub struct NewUser {
     email: String,
     /// The email where it is not given.
     #[schema(value_type = Option<Name>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     /// 8 to 256 characters. Without one, they cannot log in with a password.
     #[schema(value_type = Option<NewPassword>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     password: Option<String>,
     /// `active` where it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Standing>,
     #[schema(value_type = Option<Object>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<Map<String, Value>>,
 }
 
@@ -73,14 +77,19 @@ pub struct NewUser {
 pub struct UserChange {
     /// Rules of the policy that name the old one do not follow.
     #[schema(value_type = Option<EmailAddress>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<String>,
     #[schema(value_type = Option<Name>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     /// A new one ends all their sessions.
     #[schema(value_type = Option<NewPassword>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     password: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Standing>,
     #[schema(value_type = Option<Object>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<Map<String, Value>>,
 }
 
