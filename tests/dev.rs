@@ -1,6 +1,6 @@
 //! `weir dev`, as somebody sees it who tries Weir for the first time.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -28,8 +28,21 @@ fn free_port() -> u16 {
 }
 
 impl Dev {
+    /// Another test may take a port between its being found free and its being listened on: then once more, with others.
     fn start(data: &Path, more: &[&str]) -> Self {
+        for _ in 0..5 {
+            match Self::try_start(data, more) {
+                Ok(dev) => return dev,
+                Err(said) => assert!(said.contains("Address already in use"), "it did not start: {said}"),
+            }
+        }
+        panic!("its ports are taken every time");
+    }
+
+    /// What it said, where it did not start.
+    fn try_start(data: &Path, more: &[&str]) -> Result<Self, String> {
         let (port, kafka) = (free_port(), free_port());
+        let mut said = tempfile::tempfile().expect("a file");
         let mut child = Command::new(env!("CARGO_BIN_EXE_weir"))
             .args(["dev", "--guests", &services::guests()])
             .args(more)
@@ -37,6 +50,7 @@ impl Dev {
             .env("WEIR_DEV_KAFKA_PORT", kafka.to_string())
             .env("WEIR_DATA", data)
             .stdout(Stdio::piped())
+            .stderr(said.try_clone().expect("the same file"))
             .spawn()
             .expect("weir starts");
         let mut printed = String::new();
@@ -48,8 +62,13 @@ impl Dev {
                 break;
             }
         }
-        assert!(printed.contains("Ctrl-C stops"), "it did not start: {printed}");
-        Self { child, base: format!("http://127.0.0.1:{port}"), kafka, printed }
+        if printed.contains("Ctrl-C stops") {
+            return Ok(Self { child, base: format!("http://127.0.0.1:{port}"), kafka, printed });
+        }
+        child.wait().expect("it ended");
+        let mut text = String::new();
+        said.rewind().and_then(|()| said.read_to_string(&mut text)).expect("what it said");
+        Err(text)
     }
 
     fn token(&self) -> String {

@@ -2,7 +2,8 @@
 
 create function weir_slug_once() returns trigger language plpgsql as $$
 begin
-    if exists (select from audit_heads where tenant = new.slug) then
+    -- Of one that is there, the primary key says so.
+    if exists (select from audit_heads where tenant = new.slug) and not exists (select from tenants where slug = new.slug) then
         raise exception 'the slug was used before' using errcode = 'unique_violation', constraint = 'tenants_slug_once';
     end if;
     return new;

@@ -69,7 +69,9 @@ async fn only_platform_administrators_see_tenants_or_act_in_another() {
     assert_eq!(names["data"].as_array().map(Vec::len), Some(4));
     assert!(app.administrator().of("nowhere").get(TOKENS).await.expect_error(404).contains("nowhere"));
     app.administrator().of("No Tenant!").get(TOKENS).await.expect_error(400);
-    app.administrator().post("/api/platform/tenants", &json!({ "slug": "acme", "name": "again" })).await.expect_error(409);
+    let taken =
+        app.administrator().post("/api/platform/tenants", &json!({ "slug": "acme", "name": "again" })).await.expect_error(409);
+    assert!(taken.contains("exists already"), "{taken}");
     app.stop();
 }
 

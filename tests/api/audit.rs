@@ -73,6 +73,44 @@ async fn a_change_is_on_record_with_before_and_after_and_a_denial_with_its_reaso
 }
 
 #[tokio::test]
+async fn members_chains_shadows_and_files_have_before_and_after_too() {
+    let app = App::start().await;
+    let acme = app.acme();
+    let project = make(&app, "plant").await;
+    let user = acme.post("/api/platform/users", &json!({ "email": "ann@acme.example" })).await.expect(201);
+    let user = user["data"]["id"].as_str().expect("an id").to_owned();
+    let members = format!("{PROJECTS}/{project}/members");
+    acme.post(&members, &json!({ "userId": user, "role": "viewer" })).await.expect(201);
+    acme.put(&format!("{members}/{user}"), &json!({ "role": "editor" })).await.expect(200);
+    acme.delete(&format!("{members}/{user}")).await.expect(204);
+    let of_project = entries(&app, &format!("?object=/platform/projects/{project}")).await;
+    let roles: Vec<_> =
+        of_project[..3].iter().map(|entry| (&entry["details"]["before"]["role"], &entry["details"]["after"]["role"])).collect();
+    let (viewer, editor, nothing) = (json!("viewer"), json!("editor"), Value::Null);
+    assert_eq!(roles, [(&editor, &nothing), (&viewer, &editor), (&nothing, &viewer)]);
+
+    let schema = json!({ "name": "any", "type": "json-schema", "definition": {} });
+    let schema = acme.post("/api/platform/schemas", &schema).await.expect(201)["data"]["id"].clone();
+    let validator = json!({ "name": "any", "kind": "json-schema", "schemaId": schema });
+    let validator = acme.post("/api/platform/validators", &validator).await.expect(201)["data"]["id"].clone();
+    acme.post("/api/platform/kafka-topics", &json!({ "name": "rooms" })).await.expect(201);
+    for chain in [json!([validator]), json!([])] {
+        acme.put("/api/platform/validators/chain/rooms", &json!({ "validatorIds": chain })).await.expect(200);
+    }
+    let last = &entries(&app, "?object=/platform/kafka-topics/rooms").await[0];
+    assert_eq!((&last["details"]["before"], &last["details"]["after"]), (&json!([validator]), &json!([])));
+
+    acme.post("/api/storage/buckets", &json!({ "name": "reports" })).await.expect(201);
+    let put = acme.clone().with("content-type", "text/plain");
+    put.ask(reqwest::Method::PUT, "/api/storage/files/reports/a", "x").await.expect(201);
+    acme.delete("/api/storage/files/reports/a").await.expect(204);
+    let [gone, stored] = &entries(&app, "?object=/storage/files/reports/a").await[..] else { panic!("two entries") };
+    assert_eq!(gone["details"]["before"]["version"], stored["details"]["after"]["version"]);
+    assert_eq!(stored["details"]["before"], Value::Null);
+    app.stop();
+}
+
+#[tokio::test]
 async fn what_was_allowed_and_not_done_is_on_record_with_what_its_client_was_told() {
     let app = App::start().await;
     let before = entries(&app, "").await.len();

@@ -111,6 +111,8 @@ impl Platform {
             ChainOf::Objects(name) => (None, None, Some(name)),
         };
         let mut transaction = self.begin(permit).await?;
+        let before: Vec<Uuid> =
+            sqlx::query_scalar(CHAIN).bind(tenant).bind(chain.place()).fetch_all(&mut *transaction).await.map_err(failed)?;
         sqlx::query(CLEAR).bind(tenant).bind(chain.place()).execute(&mut *transaction).await.map_err(failed)?;
         sqlx::query(INSERT)
             .bind(tenant)
@@ -121,7 +123,7 @@ impl Platform {
             .execute(&mut *transaction)
             .await
             .map_err(failed)?;
-        audit::record(&mut transaction, permit, json!({ "after": validators })).await?;
+        audit::record(&mut transaction, permit, json!({ "before": before, "after": validators })).await?;
         self.commit_announced(transaction).await
     }
 }

@@ -255,7 +255,7 @@ impl Platform {
         sqlx::query(BUCKET_EMPTY).bind(tenant).bind(id).execute(&mut *transaction).await.map_err(failed)?;
         let done = sqlx::query(BUCKET_DELETE).bind(tenant).bind(id).execute(&mut *transaction).await.map_err(failed)?;
         exactly_one(&done, "delete bucket")?;
-        audit::record(&mut transaction, permit, json!({ "deleted": { "id": id, "name": name } })).await?;
+        audit::record(&mut transaction, permit, json!({ "before": { "id": id, "name": name } })).await?;
         transaction.commit().await.map_err(failed)?;
         Ok(true)
     }
@@ -337,7 +337,12 @@ impl Platform {
         within_storage(&mut transaction, tenant, key.object_id, size, size).await?;
         point(&mut transaction, tenant, &locked, Some(key.version_id)).await?;
         let after = json!({ "version": key.version_id, "size": size, "sha256": upload.digest.to_string(), "contentType": upload.content_type });
-        audit::record(&mut transaction, permit, json!({ "after": after, "replaced": locked.current_version })).await?;
+        audit::record(
+            &mut transaction,
+            permit,
+            json!({ "before": locked.current_version.map(|version| json!({ "version": version })), "after": after }),
+        )
+        .await?;
         transaction.commit().await.map_err(failed)?;
         let replaced = locked.current_version.map(|version_id| VersionKey { version_id, ..*key });
         let Upload { digest, content_type, .. } = upload;
@@ -395,7 +400,7 @@ impl Platform {
         locked.check(&mut transaction, tenant, expected).await?;
         point(&mut transaction, tenant, &locked, None).await?;
         sqlx::query(OBJECT_FORGET).bind(tenant).bind(locked.id).execute(&mut *transaction).await.map_err(failed)?;
-        audit::record(&mut transaction, permit, json!({ "deleted": { "version": version_id } })).await?;
+        audit::record(&mut transaction, permit, json!({ "before": { "version": version_id } })).await?;
         transaction.commit().await.map_err(failed)?;
         Ok(Some(VersionKey { bucket_id, object_id: locked.id, version_id }))
     }

@@ -1,7 +1,9 @@
 //! Keys that may vouch for a tenant's modules (ed25519). Where a tenant has one, every upload needs a signature by one of them.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::FromRow;
 use uuid::Uuid;
 
@@ -29,7 +31,11 @@ statements! {
     LIST = "select id, name, public_key, created_at from signing_keys
             where tenant = $1 and ($2::uuid is null or id > $2) order by id limit $3";
     ALL = "select id, name, public_key, created_at from signing_keys where tenant = $1 order by id";
-    DELETE = "delete from signing_keys where tenant = $1 and id = $2";
+    DELETE = "delete from signing_keys where tenant = $1 and id = $2 returning id, name, public_key, created_at";
+}
+
+fn details(row: &SigningKeyRow) -> Value {
+    json!({ "id": row.id, "name": row.name, "publicKey": STANDARD.encode(&row.public_key) })
 }
 
 impl Platform {
@@ -44,7 +50,7 @@ impl Platform {
             .fetch_one(&mut *transaction)
             .await
             .map_err(failed)?;
-        audit::record_made(&mut transaction, permit, &row.id.to_string(), json!({ "id": row.id, "name": name })).await?;
+        audit::record_made(&mut transaction, permit, &row.id.to_string(), details(&row)).await?;
         transaction.commit().await.map_err(failed)?;
         Ok(row)
     }
@@ -72,12 +78,14 @@ impl Platform {
     /// Takes a key away; what it vouched for stays. False where there is none.
     pub async fn signing_key_delete(&self, permit: &Permit, id: Uuid) -> Result<bool> {
         let mut transaction = self.begin(permit).await?;
-        let done =
-            sqlx::query(DELETE).bind(permit.tenant().as_str()).bind(id).execute(&mut *transaction).await.map_err(failed)?;
-        if done.rows_affected() == 0 {
-            return Ok(false);
-        }
-        audit::record(&mut transaction, permit, json!({ "deleted": id })).await?;
+        let before: Option<SigningKeyRow> = sqlx::query_as(DELETE)
+            .bind(permit.tenant().as_str())
+            .bind(id)
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        let Some(before) = before else { return Ok(false) };
+        audit::record(&mut transaction, permit, json!({ "before": details(&before) })).await?;
         transaction.commit().await.map_err(failed)?;
         Ok(true)
     }

@@ -3,14 +3,14 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use sqlx::FromRow;
+use sqlx::{FromRow, Postgres, Transaction};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::projects::Project;
 use crate::error::{Error, Result};
 use crate::paging::{Listed, PageOf};
-use crate::platform::{Platform, audit, failed, statements};
+use crate::platform::{Platform, audit, exactly_one, failed, statements};
 use crate::policy::Permit;
 use crate::times;
 
@@ -59,6 +59,7 @@ statements! {
     ADD = "insert into project_members (tenant, project_id, user_id, role) values ($1, $2, $3, $4) returning *";
     CHANGE = "update project_members set role = $4, updated_at = clock_timestamp() where tenant = $1 and project_id = $2 and user_id = $3
               returning *";
+    LOCK = "select * from project_members where tenant = $1 and project_id = $2 and user_id = $3 for update";
     REMOVE = "delete from project_members where tenant = $1 and project_id = $2 and user_id = $3";
     MEMBERS = "select * from project_members where tenant = $1 and project_id = $2 and ($3::uuid is null or user_id > $3)
                order by user_id limit $4";
@@ -72,6 +73,17 @@ statements! {
 fn after(page: &PageOf) -> Result<Option<Uuid>> {
     let after = page.after.as_deref().map(Uuid::try_parse).transpose();
     after.map_err(|_| Error::malformed("`cursor` is not one that this endpoint gave.").at("cursor", "of another list"))
+}
+
+/// A member as it is; nobody else changes it before the transaction ends.
+async fn lock(
+    transaction: &mut Transaction<'static, Postgres>,
+    permit: &Permit,
+    project: Uuid,
+    user: Uuid,
+) -> Result<Option<Member>> {
+    let member = sqlx::query_as(LOCK).bind(permit.tenant().as_str()).bind(project).bind(user);
+    member.fetch_optional(&mut **transaction).await.map_err(failed)
 }
 
 impl Platform {
@@ -95,6 +107,7 @@ impl Platform {
         role: Role,
     ) -> Result<Option<Member>> {
         let mut transaction = self.begin(permit).await?;
+        let before = lock(&mut transaction, permit, project, user).await?;
         let member: Option<Member> = sqlx::query_as(sql)
             .bind(permit.tenant().as_str())
             .bind(project)
@@ -104,7 +117,7 @@ impl Platform {
             .await
             .map_err(failed)?;
         if let Some(member) = &member {
-            audit::record(&mut transaction, permit, json!({ "after": member })).await?;
+            audit::record(&mut transaction, permit, json!({ "before": before, "after": member })).await?;
         }
         transaction.commit().await.map_err(failed)?;
         Ok(member)
@@ -113,6 +126,7 @@ impl Platform {
     /// Takes a member out of a project; false where they are none.
     pub async fn member_remove(&self, permit: &Permit, project: Uuid, user: Uuid) -> Result<bool> {
         let mut transaction = self.begin(permit).await?;
+        let Some(before) = lock(&mut transaction, permit, project, user).await? else { return Ok(false) };
         let done = sqlx::query(REMOVE)
             .bind(permit.tenant().as_str())
             .bind(project)
@@ -120,10 +134,8 @@ impl Platform {
             .execute(&mut *transaction)
             .await
             .map_err(failed)?;
-        if done.rows_affected() == 0 {
-            return Ok(false);
-        }
-        audit::record(&mut transaction, permit, json!({ "before": { "projectId": project, "userId": user } })).await?;
+        exactly_one(&done, REMOVE)?;
+        audit::record(&mut transaction, permit, json!({ "before": before })).await?;
         transaction.commit().await.map_err(failed)?;
         Ok(true)
     }

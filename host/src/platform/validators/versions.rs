@@ -145,7 +145,9 @@ impl Platform {
             let step = Step { previous: None, version: version.version, cause: "upload", details: json!({}) };
             activate(&mut transaction, permit, id, &step).await?;
         }
-        let details = json!({ "version": version.version, "sha256": new.digest.to_string(), "signedBy": new.signed_by });
+        let uploaded = json!({ "version": version.version, "sha256": new.digest.to_string(), "signedBy": new.signed_by });
+        let active = row.active_version.unwrap_or(version.version);
+        let details = json!({ "uploaded": uploaded, "before": { "activeVersion": row.active_version }, "after": { "activeVersion": active } });
         audit::record(&mut transaction, permit, details).await?;
         self.commit_announced(transaction).await?;
         Ok(Some(version))
@@ -216,7 +218,8 @@ impl Platform {
         };
         let step = Step { previous: row.active_version, version, cause: word, details };
         let row = activate(&mut transaction, permit, id, &step).await?;
-        let details = json!({ "activated": version, "previous": step.previous, "cause": word, "details": step.details });
+        let details = json!({ "before": { "activeVersion": step.previous }, "after": { "activeVersion": version }, "cause": word,
+            "details": step.details });
         audit::record(&mut transaction, permit, details).await?;
         self.commit_announced(transaction).await?;
         Ok(row)
@@ -237,6 +240,7 @@ impl Platform {
     /// Lets a version run beside the active one, or none. `None` where there is no such validator.
     pub async fn validator_shadow(&self, permit: &Permit, id: Uuid, version: Option<i32>) -> Result<Option<ValidatorRow>> {
         let mut transaction = self.begin(permit).await?;
+        let Some(before) = lock(&mut transaction, permit, id).await? else { return Ok(None) };
         let row: Option<ValidatorRow> = sqlx::query_as(SHADOW)
             .bind(permit.tenant().as_str())
             .bind(id)
@@ -245,7 +249,8 @@ impl Platform {
             .await
             .map_err(failed)?;
         if row.is_some() {
-            audit::record(&mut transaction, permit, json!({ "shadow": version })).await?;
+            let details = json!({ "before": { "shadowVersion": before.shadow_version }, "after": { "shadowVersion": version } });
+            audit::record(&mut transaction, permit, details).await?;
         }
         self.commit_announced(transaction).await?;
         Ok(row)
