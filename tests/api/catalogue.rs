@@ -1,10 +1,13 @@
 //! Topics, schemas and chains.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use weir::model::{Clock as _, SystemClock};
 
 use crate::support::app::App;
+use crate::support::client::Client;
 
 const TOPICS: &str = "/api/platform/kafka-topics";
 const SCHEMAS: &str = "/api/platform/schemas";
@@ -322,5 +325,49 @@ async fn versions_that_are_registered_at_once_are_all_compared_with_the_one_befo
     let versions = acme.get(&format!("{SCHEMAS}/name/room/versions")).await.expect(200)["data"].clone();
     let numbers: Vec<_> = versions.as_array().expect("a list").iter().rev().filter_map(|one| one["version"].as_u64()).collect();
     assert_eq!(numbers, (1..=registered as u64).collect::<Vec<_>>());
+    app.stop();
+}
+
+/// Sends a reading until it is answered so; fails where that takes longer than a change may take to reach a replica.
+async fn seen(client: &Client, status: u16) {
+    let reading = json!({ "sensorId": "room-4", "timestamp": "2026-05-04T12:00:00Z", "value": 1, "topic": "rooms" });
+    let since = Instant::now();
+    loop {
+        let answer = client.post("/api/timescale/sensor-readings", &reading).await;
+        if answer.status == status {
+            return;
+        }
+        assert!(since.elapsed() < Duration::from_secs(2), "{} after 2 s, and not {status}", answer.status);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_change_through_one_replica_is_seen_by_the_other_within_two_seconds() {
+    let app = App::start().await;
+    let replica = app.replica();
+    let (one, other) = (app.acme(), replica.acme());
+    one.post(TOPICS, &json!({ "name": "rooms", "errorStrategy": "reject" })).await.expect(201);
+    // What the other keeps in memory is kept by now.
+    seen(&other, 201).await;
+    let strict = json!({ "name": "strict", "type": "json-schema", "definition": { "required": ["quality"] } });
+    let strict = one.post("/api/platform/schemas", &strict).await.expect(201)["data"]["id"].clone();
+    one.put(&format!("{TOPICS}/rooms/schema"), &json!({ "schemaId": strict })).await.expect(200);
+    seen(&other, 422).await;
+    one.delete(&format!("{TOPICS}/rooms/schema")).await.expect(200);
+    seen(&other, 201).await;
+    let validator = json!({ "name": "strict", "kind": "json-schema", "schemaId": strict, "errorStrategy": "reject" });
+    let validator = one.post("/api/platform/validators", &validator).await.expect(201)["data"]["id"].clone();
+    one.put("/api/platform/validators/chain/rooms", &json!({ "validatorIds": [validator] })).await.expect(200);
+    seen(&other, 422).await;
+    let path = format!("/api/platform/validators/{}", validator.as_str().expect("an id"));
+    one.put(&path, &json!({ "status": "inactive" })).await.expect(200);
+    seen(&other, 201).await;
+    let tenant = "/api/platform/tenants/acme";
+    app.administrator().put(tenant, &json!({ "quotas": { "requestsPerSecond": 1 } })).await.expect(200);
+    seen(&other, 429).await;
+    app.administrator().put(tenant, &json!({ "status": "suspended", "quotas": { "requestsPerSecond": null } })).await.expect(200);
+    seen(&other, 403).await;
+    replica.stop();
     app.stop();
 }
