@@ -53,6 +53,12 @@ pub(in crate::gate) fn check_config(config: &Value) -> Result<()> {
     Ok(())
 }
 
+/// A validator that is a schema was given what only a module can have.
+pub fn of_a_module() -> Error {
+    let sentence = "`config`, `grants`, `limits` and `requireCleanReplay` are for modules; a JSON Schema takes none of them.";
+    Error::malformed(sentence).at("", "of a module")
+}
+
 fn check_bounds(time_ms: Option<i32>, memory_bytes: Option<i64>) -> Result<()> {
     if time_ms.is_some_and(|time| !(1..=60_000).contains(&time)) {
         return Err(Error::malformed("`timeMs` lies between 1 and 60,000.").at("/limits/timeMs", "out of range"));
@@ -134,9 +140,7 @@ impl Gate {
         change.error_strategy.map_or(Ok(()), |strategy| check_strategy(&row.target, strategy))?;
         let of_module = change.config.is_some() || change.grants.is_some() || change.clean_replay.is_some();
         if row.schema_id.is_some() && (of_module || change.time_ms.is_some() || change.memory_bytes.is_some()) {
-            let sentence =
-                "`config`, `grants`, `limits` and `requireCleanReplay` are for modules; a JSON Schema takes none of them.";
-            return Err(Error::malformed(sentence).at("", "of a module"));
+            return Err(of_a_module());
         }
         if let Some(schema) = change.schema_id {
             if row.schema_id.is_none() {

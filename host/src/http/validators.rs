@@ -14,7 +14,9 @@ use super::reply::{Envelope, ErrorBody, Page, Reply, created, no_content, ok, pa
 use crate::error::Error;
 use crate::forms::{Object, sent_whole, whole, whole_if_any};
 use crate::gate::resources::Status;
-use crate::gate::validators::{ActivationRow, NewValidator, ValidatorChange, ValidatorFilter, ValidatorRow, VersionRow};
+use crate::gate::validators::{
+    ActivationRow, NewValidator, ValidatorChange, ValidatorFilter, ValidatorRow, VersionRow, of_a_module,
+};
 use crate::limits;
 use crate::model::{Caller, ErrorStrategy, Grant, Target};
 use crate::rules::Digest;
@@ -171,8 +173,7 @@ pub(super) async fn create(caller: Caller, State(app): State<App>, Json(form): J
         return Err(Error::malformed(sentence).at("/schemaId", "does not fit the kind").into());
     }
     if schema_id.is_some() && (config.is_some() || grants.is_some() || limits.is_some() || require_clean_replay.is_some()) {
-        let sentence = "`config`, `grants`, `limits` and `requireCleanReplay` are for modules; a JSON Schema takes none of them.";
-        return Err(Error::malformed(sentence).at("", "of a module").into());
+        return Err(of_a_module().into());
     }
     let mut new = NewValidator::named(&name);
     new.schema_id = schema_id;
