@@ -47,7 +47,7 @@ async fn the_document_holds(examples: u32, more: &[&str], patience: Duration) {
     command
         .args(["--config-file", "tests/schemathesis.toml", "run", &format!("{}/api/openapi.json", app.base)])
         .args(["--header", &format!("Authorization: Bearer {ADMINISTRATOR}"), "--header", "X-Tenant: acme"])
-        .args(["--phases", "examples,coverage,fuzzing,stateful", "--checks", "all", "--mode", "all", "--workers", "1"])
+        .args(["--phases", "examples,coverage,fuzzing,stateful", "--mode", "all", "--workers", "1"])
         .args(["--max-examples", &examples.to_string(), "--continue-on-failure", "--no-color"])
         .args(["--report", "json", "--report-json-path", &report.display().to_string()])
         .args(more)

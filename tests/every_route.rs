@@ -127,82 +127,15 @@ impl Operation {
     /// A body that is sound, so that what is refused is the caller.
     fn body(&self) -> (&'static str, String) {
         let media = self.document["requestBody"]["content"].as_object().and_then(|content| content.keys().next().cloned());
-        match (media.as_deref(), self.template.as_str()) {
-            (Some("application/json"), "/api/platform/tenants") => {
-                ("application/json", json!({ "slug": "initech", "name": "i" }).to_string())
+        match media.as_deref() {
+            None => ("", String::new()),
+            Some("application/json") => {
+                let body = body_of(&self.template);
+                let body = body.unwrap_or_else(|| panic!("every_route.rs does not know a body for {}", self.template));
+                ("application/json", body.to_string())
             }
-            (Some("application/json"), "/api/platform/tenants/{slug}") => {
-                ("application/json", json!({ "name": "taken over" }).to_string())
-            }
-            (Some("application/json"), "/api/platform/tokens") => ("application/json", json!({ "name": "sneaky" }).to_string()),
-            (Some("application/json"), "/api/platform/kafka-topics") => {
-                ("application/json", json!({ "name": "theirs" }).to_string())
-            }
-            (Some("application/json"), "/api/platform/kafka-topics/{name}") => {
-                ("application/json", json!({ "ingest": false }).to_string())
-            }
-            (Some("application/json"), "/api/platform/kafka-topics/{name}/schema") => {
-                ("application/json", json!({ "schemaId": "01890000-0000-7000-8000-000000000000" }).to_string())
-            }
-            (Some("application/json"), "/api/platform/schemas/{id}") => {
-                ("application/json", json!({ "compatibility": "full" }).to_string())
-            }
-            (Some("application/json"), "/api/platform/schemas/check") => {
-                ("application/json", json!({ "definition": {} }).to_string())
-            }
-            (Some("application/json"), "/api/platform/schemas") => {
-                ("application/json", json!({ "name": "x", "type": "json-schema", "definition": {} }).to_string())
-            }
-            (Some("application/json"), "/api/platform/validators") => ("application/json", json!({ "name": "x" }).to_string()),
-            (Some("application/json"), "/api/platform/validators/{id}") => {
-                ("application/json", json!({ "status": "inactive" }).to_string())
-            }
-            (Some("application/json"), "/api/platform/validators/{id}/activate") => {
-                ("application/json", json!({ "version": 1 }).to_string())
-            }
-            (Some("application/json"), "/api/platform/validators/{id}/error-strategy") => {
-                ("application/json", json!({ "errorStrategy": "flag" }).to_string())
-            }
-            (Some("application/json"), template) if template.starts_with("/api/platform/validators/chain/") => {
-                ("application/json", json!({ "validatorIds": [] }).to_string())
-            }
-            (Some("application/json"), "/api/platform/validators/{id}/test") => {
-                ("application/json", json!({ "samples": [{}] }).to_string())
-            }
-            (Some("application/json"), "/api/platform/validators/{id}/replay") => {
-                ("application/json", json!({ "version": 1, "hours": 1 }).to_string())
-            }
-            (Some("application/json"), "/api/platform/validators/{id}/shadow") => {
-                ("application/json", json!({ "version": null }).to_string())
-            }
-            (Some("application/json"), "/api/platform/signing-keys") => {
-                let key = json!({ "name": "theirs", "publicKey": "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=" });
-                ("application/json", key.to_string())
-            }
-            (Some("application/json"), LOGIN) => {
-                ("application/json", json!({ "email": "ann@acme.example", "password": "a guess at it" }).to_string())
-            }
-            (Some("application/json"), template) if body_of_resource(template).is_some() => {
-                ("application/json", body_of_resource(template).unwrap_or_default().to_string())
-            }
-            (Some("application/json"), "/api/explain") => {
-                let request = json!({ "action": "read", "object": "/timescale/sensors/room-4" });
-                ("application/json", json!({ "request": request }).to_string())
-            }
-            (Some("application/json"), "/api/platform/quarantine/replay") => {
-                ("application/json", json!({ "filter": { "topic": "strict" } }).to_string())
-            }
-            (Some("application/json"), "/api/storage/buckets") => ("application/json", json!({ "name": "theirs" }).to_string()),
-            (Some("application/json"), template) if template.starts_with("/api/timescale/sensor-readings") => {
-                let reading =
-                    json!({ "sensorId": "room-4", "timestamp": "2026-05-04T12:00:00Z", "value": 666, "topic": "rooms" });
-                let bulk = template.ends_with("/bulk");
-                ("application/json", if bulk { json!({ "readings": [reading] }).to_string() } else { reading.to_string() })
-            }
-            (Some("application/wasm"), _) => ("application/wasm", "\0asm\u{d}\0\u{1}\0".to_owned()),
-            (Some("application/json"), template) => panic!("every_route.rs does not know a body for {template}"),
-            (Some(_), _) => ("application/octet-stream", "overwritten".to_owned()),
-            (None, _) => ("", String::new()),
+            Some("application/wasm") => ("application/wasm", "\0asm\u{d}\0\u{1}\0".to_owned()),
+            Some(_) => ("application/octet-stream", "overwritten".to_owned()),
         }
     }
 
@@ -244,29 +177,51 @@ async fn no_route_but_the_open_ones_answers_without_a_token_or_a_rule() {
     app.stop();
 }
 
-/// The bodies of users, projects, pipelines and connectors, new and changed.
-fn body_of_resource(template: &str) -> Option<Value> {
+/// A sound JSON body for an operation. Several are made at once of what one is made of.
+fn body_of(template: &str) -> Option<Value> {
     let none = "01890000-0000-7000-8000-000000000000";
+    let reading = json!({ "sensorId": "room-4", "timestamp": "2026-05-04T12:00:00Z", "value": 666, "topic": "rooms" });
+    match template {
+        LOGIN => return Some(json!({ "email": "ann@acme.example", "password": "a guess at it" })),
+        "/api/explain" => return Some(json!({ "request": { "action": "read", "object": "/timescale/sensors/room-4" } })),
+        "/api/storage/buckets" => return Some(json!({ "name": "theirs" })),
+        "/api/timescale/sensor-readings/bulk" => return Some(json!({ "readings": [reading] })),
+        "/api/timescale/sensor-readings" => return Some(reading),
+        _ => {}
+    }
     let rest = template.strip_prefix("/api/platform/")?;
     let (collection, rest) = rest.split_once('/').unwrap_or((rest, ""));
-    let new = match collection {
-        "users" => json!({ "email": "eve@globex.example" }),
-        "projects" => json!({ "name": "theirs" }),
-        "pipelines" => json!({ "name": "theirs", "projectId": none }),
-        "connectors" => json!({ "name": "theirs", "protocol": "mqtt", "endpoint": "mqtt://elsewhere.example" }),
+    Some(match (collection, rest) {
+        (_, "bulk") => json!({ "items": [body_of(template.strip_suffix("/bulk")?)?] }),
+        ("tenants", "") => json!({ "slug": "initech", "name": "i" }),
+        ("tokens", "") => json!({ "name": "sneaky" }),
+        ("kafka-topics" | "projects", "") => json!({ "name": "theirs" }),
+        ("kafka-topics", "{name}") => json!({ "ingest": false }),
+        ("kafka-topics", "{name}/schema") => json!({ "schemaId": none }),
+        ("schemas", "") => json!({ "name": "x", "type": "json-schema", "definition": {} }),
+        ("schemas", "{id}") => json!({ "compatibility": "full" }),
+        ("schemas", "check") => json!({ "definition": {} }),
+        ("validators", "") => json!({ "name": "x" }),
+        ("validators", "{id}") => json!({ "status": "inactive" }),
+        ("validators", "{id}/activate") => json!({ "version": 1 }),
+        ("validators", "{id}/error-strategy") => json!({ "errorStrategy": "flag" }),
+        ("validators", "{id}/test") => json!({ "samples": [{}] }),
+        ("validators", "{id}/replay") => json!({ "version": 1, "hours": 1 }),
+        ("validators", "{id}/shadow") => json!({ "version": null }),
+        ("validators", chain) if chain.starts_with("chain/") => json!({ "validatorIds": [] }),
+        ("signing-keys", "") => json!({ "name": "theirs", "publicKey": "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=" }),
+        ("quarantine", "replay") => json!({ "filter": { "topic": "strict" } }),
+        ("users", "") => json!({ "email": "eve@globex.example" }),
+        ("projects", "{id}/members") => json!({ "userId": none, "role": "owner" }),
+        ("projects", "{id}/members/{userId}") => json!({ "role": "owner" }),
+        ("pipelines", "") => json!({ "name": "theirs", "projectId": none }),
+        ("connectors", "") => json!({ "name": "theirs", "protocol": "mqtt", "endpoint": "mqtt://elsewhere.example" }),
+        ("connectors", "{id}/config") => json!({ "config": {} }),
+        ("connectors", "{id}/endpoint") => json!({ "endpoint": "mqtt://elsewhere.example" }),
+        ("connectors", "{id}/schema") => json!({ "schemaId": null }),
+        (_, "{id}" | "{slug}") => json!({ "name": "taken over" }),
         _ => return None,
-    };
-    match rest {
-        "" => Some(new),
-        "bulk" => Some(json!({ "items": [new] })),
-        "{id}" => Some(json!({ "name": "taken over" })),
-        "{id}/members" => Some(json!({ "userId": none, "role": "owner" })),
-        "{id}/members/{userId}" => Some(json!({ "role": "owner" })),
-        "{id}/config" => Some(json!({ "config": {} })),
-        "{id}/endpoint" => Some(json!({ "endpoint": "mqtt://elsewhere.example" })),
-        "{id}/schema" => Some(json!({ "schemaId": null })),
-        _ => None,
-    }
+    })
 }
 
 /// Callers whose credential counted once: a token that was revoked, and a session that has ended. Both of an administrator.

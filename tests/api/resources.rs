@@ -222,6 +222,75 @@ async fn several_are_made_at_once_with_a_result_for_each() {
 }
 
 #[tokio::test]
+async fn whatever_can_be_made_can_be_made_in_bulk_and_a_repeated_one_fails_alone() {
+    let app = App::start().await;
+    let acme = app.acme();
+    let project = made(&acme, PROJECTS, &json!({ "name": "plant" })).await;
+    let key = "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+    // Each with what it refuses as the second of the same, where names or keys are unique, and with something that is no such thing.
+    let kinds = [
+        ("tenants", json!({ "slug": "initech" }), Some(409), json!({ "slug": "Not A Slug" })),
+        ("users", json!({ "email": "ada@acme.example" }), Some(409), json!({ "email": "nobody" })),
+        ("tokens", json!({ "name": "gauge" }), Some(409), json!({ "name": "a b" })),
+        ("projects", json!({ "name": "other" }), None, json!({ "name": "" })),
+        (
+            "pipelines",
+            json!({ "name": "clean", "projectId": project["id"] }),
+            None,
+            json!({ "name": "", "projectId": project["id"] }),
+        ),
+        ("kafka-topics", json!({ "name": "rooms" }), Some(409), json!({ "name": "no blanks" })),
+        (
+            "schemas",
+            json!({ "name": "room", "type": "json-schema", "definition": {} }),
+            None,
+            json!({ "name": "", "type": "json-schema", "definition": {} }),
+        ),
+        (
+            "connectors",
+            json!({ "name": "line", "protocol": "mqtt", "endpoint": "mqtt://x" }),
+            None,
+            json!({ "name": "line", "protocol": "mqtt", "endpoint": "" }),
+        ),
+        ("validators", json!({ "name": "limits" }), Some(409), json!({ "name": "" })),
+        (
+            "signing-keys",
+            json!({ "name": "build", "publicKey": key }),
+            Some(409),
+            json!({ "name": "build", "publicKey": "AAAA" }),
+        ),
+    ];
+    let administrator = app.administrator();
+    for (kind, sound, again, wrong) in kinds {
+        let client = if kind == "tenants" { &administrator } else { &acme };
+        let items = json!({ "items": [sound, sound, wrong] });
+        let told = client.post(&format!("/api/platform/{kind}/bulk"), &items).await.expect(200)["data"].clone();
+        let codes: Vec<_> = (0..3).map(|at| told["results"][at]["error"]["code"].as_u64()).collect();
+        assert_eq!(codes, [None, again, Some(400)], "{kind}: {told}");
+        assert_eq!(told["created"], if again.is_some() { 1 } else { 2 }, "{kind}");
+        assert!(told["results"][0]["data"].is_object(), "{kind}");
+    }
+    app.stop();
+}
+
+#[tokio::test]
+async fn a_topic_and_a_tenant_named_bulk_are_reached_like_any_other() {
+    let app = App::start().await;
+    let (acme, administrator) = (app.acme(), app.administrator());
+    let topic = "/api/platform/kafka-topics/bulk";
+    acme.get(topic).await.expect_error(404);
+    made(&acme, "/api/platform/kafka-topics", &json!({ "name": "bulk" })).await;
+    let tag = etag(&acme.get(topic).await);
+    assert_eq!(acme.put(topic, &json!({ "description": "rooms" })).await.expect(200)["data"]["description"], "rooms");
+    let stale = acme.clone().with("if-match", &tag);
+    stale.put(topic, &json!({ "description": "halls" })).await.expect_error(412);
+    acme.delete(topic).await.expect(204);
+    made(&administrator, "/api/platform/tenants", &json!({ "slug": "bulk" })).await;
+    assert_eq!(administrator.get("/api/platform/tenants/bulk").await.expect(200)["data"]["slug"], "bulk");
+    app.stop();
+}
+
+#[tokio::test]
 async fn a_project_has_members_and_a_user_has_projects() {
     let app = App::start().await;
     let acme = app.acme();

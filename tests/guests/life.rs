@@ -315,14 +315,19 @@ async fn a_tenant_with_keys_takes_signed_modules_only() {
     let encode = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
     let keys = "/api/platform/signing-keys";
     acme.post(keys, &json!({ "name": "build", "publicKey": "AAAA" })).await.expect_error(400);
-    acme.post(keys, &json!({ "name": "build", "publicKey": encode(pair.public_key_raw()) })).await.expect(201);
+    let key = acme.post(keys, &json!({ "name": "built", "publicKey": encode(pair.public_key_raw()) })).await.expect(201);
+    let key = format!("{keys}/{}", key["data"]["id"].as_str().expect("an id"));
+    assert_eq!(acme.put(&key, &json!({ "name": "build" })).await.expect(200)["data"]["publicKey"], encode(pair.public_key_raw()));
+    acme.clone().with("if-match", "\"another\"").delete(&key).await.expect_error(412);
 
     let bytes = component("range-check");
     assert!(upload(&acme, &id, bytes.clone()).await.expect_error(422).contains("signed modules only"));
     let signature = rcgen::SigningKey::sign(&pair, &bytes).expect("a signature");
     let signed = acme.clone().with("x-module-signature", &encode(&signature));
     upload(&signed, &id, component("unit-convert")).await.expect_error(422);
-    assert_eq!(upload(&signed, &id, bytes).await.expect(201)["data"]["signedBy"], "build");
+    assert_eq!(upload(&signed, &id, bytes.clone()).await.expect(201)["data"]["signedBy"], "build");
+    acme.delete(&key).await.expect(204);
+    upload(&acme, &id, bytes).await.expect(201);
     // Another tenant's modules are its own affair.
     deploy(&app.globex(), "range-check", &json!({ "name": "limits" })).await;
     app.stop();

@@ -12,12 +12,11 @@ use super::keep_secret;
 use crate::commands::Failure;
 use crate::error::Kind;
 use crate::gate::Gate;
-use crate::gate::catalogue::TopicChange;
 use crate::gate::chains::ChainOf;
-use crate::gate::resources::{self, NewTenant};
+use crate::gate::resources::{self, NewTenant, NewTopic, Topic};
 use crate::gate::tokens::{NewToken, TokenFilter};
 use crate::gate::validators::NewValidator;
-use crate::model::{Attempt, Caller, ErrorStrategy, Subject, Tenant};
+use crate::model::{Attempt, Caller, Subject, Tenant};
 use crate::paging::PageOf;
 
 /// The sample topic.
@@ -45,13 +44,8 @@ pub(super) async fn load(gate: &Gate, data: &Path, guests: Option<&Path>) -> Res
         _ => {}
     }
     let caller = Caller { tenant: Tenant::parse(TENANT)?, ..administrator };
-    let change = TopicChange {
-        ingest: Some(true),
-        error_strategy: Some(ErrorStrategy::Quarantine),
-        description: Some("What `weir dev` starts with: JSON readings, checked by `range-check`.".to_owned()),
-        ..TopicChange::default()
-    };
-    match gate.topic_create(&caller, TOPIC, &change).await {
+    let topic = NewTopic::named(TOPIC, "What `weir dev` starts with: JSON readings, checked by `range-check`.");
+    match gate.resource_create::<Topic>(&caller, topic).await {
         Ok(_) => put_validator(gate, &caller, guests).await?,
         Err(error) if error.kind() == Kind::Conflict => {}
         Err(error) => return Err(error.into()),

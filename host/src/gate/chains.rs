@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use super::resources::{Resource as _, Topic};
 use super::{Gate, documents};
 use crate::error::{Error, Result};
 use crate::model::{Action, Caller, Resource};
@@ -11,7 +12,7 @@ pub use crate::rules::ChainOf;
 /// What a chain belongs to, as the policy knows it.
 fn resource(chain: &ChainOf) -> Resource {
     match chain {
-        ChainOf::Topic(name) => Resource::platform_one(documents::TOPICS, name),
+        ChainOf::Topic(name) => Resource::platform_one(Topic::COLLECTION, name),
         ChainOf::Documents(kind) => Resource::platform(kind),
         ChainOf::Objects(bucket) => Resource::bucket(bucket),
     }
@@ -54,7 +55,7 @@ impl Gate {
 
     async fn chain_exists(&self, permit: &Permit, chain: &ChainOf) -> Result<()> {
         match chain {
-            ChainOf::Topic(name) => match self.platform.topic_get(permit, name).await? {
+            ChainOf::Topic(name) => match self.platform.resource_get::<Topic>(permit, name).await? {
                 Some(_) => Ok(()),
                 None => Err(Error::not_found(format!("topic `{name}`"))),
             },

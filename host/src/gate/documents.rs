@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::guests::ShadowedDocument;
-use super::resources::{Connector, Pipeline, Project, Resource as _, User};
+use super::resources::{Connector, Pipeline, Project, Resource as _, Topic, User};
 use super::{Gate, samples};
 use crate::error::{Error, Kind, Result};
 use crate::guest::Run;
@@ -20,8 +20,7 @@ use crate::rules::{ChainOf, Step};
 
 /// The kinds of resources that may have a chain. Not validators: a chain of theirs could keep its tenant from ever changing it.
 pub const KINDS: [&str; 7] =
-    [TOPICS, SCHEMAS, TOKENS, Project::COLLECTION, Pipeline::COLLECTION, Connector::COLLECTION, User::COLLECTION];
-pub(in crate::gate) const TOPICS: &str = "kafka-topics";
+    [Topic::COLLECTION, SCHEMAS, TOKENS, Project::COLLECTION, Pipeline::COLLECTION, Connector::COLLECTION, User::COLLECTION];
 pub(in crate::gate) const SCHEMAS: &str = "schemas";
 pub(in crate::gate) const TOKENS: &str = "tokens";
 

@@ -18,7 +18,9 @@ pub use crate::platform::resource::connectors::{Connector, ConnectorChange, Conn
 pub use crate::platform::resource::members::{Member, Role};
 pub use crate::platform::resource::pipelines::{NewPipeline, Pipeline, PipelineChange, PipelineFilter};
 pub use crate::platform::resource::projects::{NewProject, Project, ProjectChange, ProjectFilter};
+pub use crate::platform::resource::signing_keys::{NewSigningKey, SigningKey, SigningKeyChange, SigningKeyFilter};
 pub use crate::platform::resource::tenants::{NewTenant, Tenant, TenantChange, TenantFilter};
+pub use crate::platform::resource::topics::{NewTopic, Topic, TopicChange, TopicFilter};
 pub use crate::platform::resource::users::{NewUser, User, UserChange, UserFilter};
 pub use crate::platform::resource::{Form, Kept, Resource, Secret, Status, Unchanged};
 use crate::policy::Permit;
@@ -29,14 +31,6 @@ use crate::timescale::{Filter, KeptFilter, Order};
 
 fn one<R: Resource>(key: &str) -> Object {
     Object::platform_one(R::COLLECTION, key)
-}
-
-/// Whoever reaches one tenant's name reaches all of them, so that nothing less than administering them is enough.
-fn action<R: Resource>(action: Action) -> Action {
-    match R::KEPT {
-        Kept::ByTenant => action,
-        Kept::OverTenants => Action::Admin,
-    }
 }
 
 fn missing<R: Resource>(key: &str) -> Error {
@@ -54,7 +48,7 @@ enum Taken {
 impl Gate {
     /// Makes one.
     pub async fn resource_create<R: Resource>(&self, caller: &Caller, new: R::New) -> Result<R> {
-        let permit = self.authorise(caller, action::<R>(Action::Write), &Object::platform(R::COLLECTION)).await?;
+        let permit = self.authorise(caller, R::action(Action::Write), &Object::platform(R::COLLECTION)).await?;
         let (mut fields, taken) = self.admitted::<R, _>(&permit, Operation::Create, None, new).await?;
         if R::SECRET == Secret::Password {
             self.check_user(caller, None, &fields).await?;
@@ -66,13 +60,13 @@ impl Gate {
 
     /// One page of the tenant's.
     pub async fn resource_list<R: Resource>(&self, caller: &Caller, filter: &R::Filter, page: &PageOf) -> Result<Listed<R>> {
-        let permit = self.authorise(caller, action::<R>(Action::Read), &Object::platform(R::COLLECTION)).await?;
+        let permit = self.authorise(caller, R::action(Action::Read), &Object::platform(R::COLLECTION)).await?;
         self.platform.resource_list(&permit, filter, page).await
     }
 
     /// One of the tenant's.
     pub async fn resource_get<R: Resource>(&self, caller: &Caller, key: &str) -> Result<R> {
-        let permit = self.authorise(caller, action::<R>(Action::Read), &one::<R>(key)).await?;
+        let permit = self.authorise(caller, R::action(Action::Read), &one::<R>(key)).await?;
         self.platform.resource_get(&permit, key).await?.ok_or_else(|| missing::<R>(key))
     }
 
@@ -84,7 +78,7 @@ impl Gate {
         change: R::Change,
         unchanged: Unchanged<'_, R>,
     ) -> Result<R> {
-        let permit = self.authorise(caller, action::<R>(Action::Write), &one::<R>(key)).await?;
+        let permit = self.authorise(caller, R::action(Action::Write), &one::<R>(key)).await?;
         let (mut fields, taken) = self.admitted::<R, _>(&permit, Operation::Update, Some(key), change).await?;
         if R::SECRET == Secret::Password {
             let before: Option<User> = self.platform.resource_get(&permit, key).await?;
@@ -101,7 +95,7 @@ impl Gate {
 
     /// Deletes one, where it is as the client thinks it is.
     pub async fn resource_delete<R: Resource>(&self, caller: &Caller, key: &str, unchanged: Unchanged<'_, R>) -> Result<()> {
-        let permit = self.authorise(caller, action::<R>(Action::Delete), &one::<R>(key)).await?;
+        let permit = self.authorise(caller, R::action(Action::Delete), &one::<R>(key)).await?;
         self.document_deleted(&permit, R::COLLECTION, key).await?;
         if R::KEPT == Kept::OverTenants {
             self.tenant_is_idle(caller, key).await?;

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::Gate;
 use super::documents::{SCHEMAS, Sent};
+use super::resources::Topic;
 use crate::batch::{self, LongForm, Values};
 use crate::error::{Detail, Error, Result};
 use crate::limits;
@@ -278,7 +279,7 @@ impl Gate {
         topic: &str,
         (from, to): (DateTime<Utc>, DateTime<Utc>),
     ) -> Result<Stored> {
-        if self.platform.topic_get(permit, topic).await?.is_none() {
+        if self.platform.resource_get::<Topic>(permit, topic).await?.is_none() {
             return Err(Error::malformed(format!("There is no topic `{topic}`.")).at("/topic", "no such topic"));
         }
         let filter = Filter { topic: Some(topic.to_owned()), from: Some(from), to: Some(to), ..Filter::default() };

@@ -12,7 +12,6 @@ use crate::model::{Action, Caller, ErrorStrategy, Resource, Target, check_name};
 use crate::paging::{Listed, PageOf};
 use crate::platform::resource::Unchanged;
 use crate::platform::schemas::JSON_SCHEMA;
-pub use crate::platform::signing::SigningKeyRow;
 pub use crate::platform::validators::record::{NoteRow, ReplayRow, StatsRow};
 pub use crate::platform::validators::versions::{ActivationRow, VersionRow};
 use crate::platform::validators::versions::{Cause, NewVersion};
@@ -20,7 +19,6 @@ pub use crate::platform::validators::{NewValidator, ValidatorChange, ValidatorFi
 use crate::policy::Permit;
 
 const VALIDATORS: &str = "validators";
-const SIGNING_KEYS: &str = "signing-keys";
 
 /// What is known of a validator's versions.
 #[derive(Debug)]
@@ -343,29 +341,6 @@ impl Gate {
         });
         let back = self.platform.validator_activate(&permit, id, previous, Cause::Faults(details), Some(version)).await?;
         Ok(back.map(|row| (row.name, previous)))
-    }
-
-    /// Registers a key that may vouch for modules.
-    pub async fn signing_key_create(&self, caller: &Caller, name: &str, public_key: &[u8; 32]) -> Result<SigningKeyRow> {
-        let permit = self.authorise(caller, Action::Admin, &Resource::platform(SIGNING_KEYS)).await?;
-        check_name("A key's `name`", name)?;
-        self.platform.signing_key_create(&permit, name, public_key).await
-    }
-
-    /// One page of the tenant's keys.
-    pub async fn signing_key_list(&self, caller: &Caller, page: &PageOf) -> Result<Listed<SigningKeyRow>> {
-        let permit = self.authorise(caller, Action::Read, &Resource::platform(SIGNING_KEYS)).await?;
-        self.platform.signing_key_list(&permit, page).await
-    }
-
-    /// Takes a key away.
-    pub async fn signing_key_delete(&self, caller: &Caller, id: Uuid) -> Result<()> {
-        let permit = self.authorise(caller, Action::Admin, &Resource::platform_one(SIGNING_KEYS, &id.to_string())).await?;
-        if self.platform.signing_key_delete(&permit, id).await? {
-            Ok(())
-        } else {
-            Err(Error::not_found(format!("signing key `{id}`")))
-        }
     }
 }
 

@@ -6,7 +6,6 @@
 mod audit;
 mod auth;
 mod caller;
-mod catalogue;
 mod chains;
 mod explain;
 mod files;
@@ -20,7 +19,7 @@ mod repeats;
 pub mod reply;
 mod resources;
 mod schemas;
-mod signing;
+mod several;
 mod system;
 mod tokens;
 mod trial;
@@ -76,11 +75,10 @@ fn routes(api: bool) -> OpenApiRouter<App> {
     }
     let platform = OpenApiRouter::new()
         .routes(routes!(tokens::list_tokens, tokens::create_token))
+        .routes(routes!(tokens::create_tokens))
         .routes(routes!(tokens::get_token, tokens::revoke_token))
-        .routes(routes!(catalogue::list_topics, catalogue::create_topic))
-        .routes(routes!(catalogue::get_topic, catalogue::update_topic, catalogue::delete_topic))
-        .routes(routes!(catalogue::set_topic_schema, catalogue::clear_topic_schema))
         .routes(routes!(schemas::list_schemas, schemas::create_schema))
+        .routes(routes!(schemas::create_schemas))
         .routes(routes!(schemas::get_schema, schemas::update_schema, schemas::delete_schema))
         .routes(routes!(schemas::check_schema))
         .routes(routes!(schemas::compare_schemas))
@@ -92,6 +90,7 @@ fn routes(api: bool) -> OpenApiRouter<App> {
         .routes(routes!(chains::get_documents, chains::set_documents))
         .routes(routes!(chains::get_objects, chains::set_objects))
         .routes(routes!(validators::list, validators::create))
+        .routes(routes!(validators::create_several))
         .routes(routes!(validators::get, validators::update, validators::delete))
         .routes(routes!(validators::versions))
         .routes(routes!(validators::activate))
@@ -101,8 +100,6 @@ fn routes(api: bool) -> OpenApiRouter<App> {
         .routes(routes!(trial::test))
         .routes(routes!(trial::replays))
         .routes(routes!(trial::stats))
-        .routes(routes!(signing::list, signing::create))
-        .routes(routes!(signing::delete))
         .routes(routes!(validators::set_strategy))
         .routes(routes!(quarantine::list, quarantine::discard))
         .routes(routes!(quarantine::causes))

@@ -1,6 +1,7 @@
 //! `/api/platform`: the routes that all resources have, a line for each resource, and the few that one alone has.
 
 use axum::extract::State;
+use axum::routing;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -10,66 +11,39 @@ use uuid::Uuid;
 
 use super::App;
 use super::input::{IfMatch, Json, PageQuery, Path, Query, cursor};
-use super::reply::{self, Envelope, ErrorBody, Page, Reply, created, no_content, ok, page};
-use crate::error::{Error, Kind};
-use crate::forms::Object;
+use super::reply::{Envelope, ErrorBody, Page, Reply, created, no_content, ok, page};
+use super::several::{Bulk, Several, make_each};
 use crate::gate::resources::{
-    Connector, ConnectorChange, ConnectorFilter, Member, NewConnector, NewPipeline, NewProject, NewTenant, NewUser, Pipeline,
-    PipelineChange, PipelineFilter, Project, ProjectChange, ProjectFilter, Resource, Role, Status, Tenant, TenantChange,
-    TenantFilter, User, UserChange, UserFilter,
+    Connector, ConnectorChange, ConnectorFilter, Member, NewConnector, NewPipeline, NewProject, NewSigningKey, NewTenant,
+    NewTopic, NewUser, Pipeline, PipelineChange, PipelineFilter, Project, ProjectChange, ProjectFilter, Resource, Role,
+    SigningKey, SigningKeyChange, SigningKeyFilter, Status, Tenant, TenantChange, TenantFilter, Topic, TopicChange, TopicFilter,
+    User, UserChange, UserFilter,
 };
-use crate::limits;
 use crate::model::Caller;
 use crate::paging::Listed;
 use crate::terms::Endpoint;
 
-/// Several to be made at once.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Several<T> {
-    /// At most 1,000.
-    #[schema(value_type = Vec<T>, min_items = 1, max_items = 1000)]
-    items: Vec<Object<T>>,
-}
-
-/// What became of each of several, in their order.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Bulk<T> {
-    /// How many were made.
-    created: usize,
-    /// How many were refused; nothing of them was kept.
-    failed: usize,
-    results: Vec<ResultOf<T>>,
-}
-
-/// What became of one of several: `data` or `error`.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ResultOf<T> {
-    /// Its place among the items, from 0.
-    index: usize,
-    /// It was made.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<T>,
-    /// It was refused, and why.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<ErrorBody>,
-}
-
-/// The routes of one resource: its list and creation, one by its key, and several at once. Those whose keys are names have no `bulk`, which
-/// could be one of the names.
+/// The routes of one resource: its list and creation, one by its key, and several at once. Where keys are names, one of them may be the word
+/// that the path of several ends with: it is reached like any other.
 macro_rules! resource {
-    ($module:ident, $resource:ty, $filter:ty, $new:ty, $change:ty, $tag:literal, $all:literal, $one:literal,
-     ($key:literal, $key_type:ty) $(, bulk $bulk:literal)?) => {
+    ($module:ident, $resource:ty, $filter:ty, $new:ty, $change:ty, $tag:literal, $all:literal, $bulk:literal, $one:literal,
+     ($key:literal, $key_type:ty) $(, or one named $word:literal)?) => {
         pub(super) mod $module {
             use super::*;
 
             pub(in crate::http) fn routes() -> OpenApiRouter<App> {
-                let routes = OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, update, delete));
+                let routes = OpenApiRouter::new()
+                    .routes(routes!(list, create))
+                    .routes(routes!(create_several))
+                    .routes(routes!(get, update, delete));
                 $(
-                    let _: &str = $bulk;
-                    let routes = routes.routes(routes!(create_several));
+                    let key = || Path($word.to_owned());
+                    let one = routing::get(move |caller: Caller, app: State<App>| get(caller, app, key()))
+                        .put(move |caller: Caller, app: State<App>, if_match: IfMatch, change: Json<$change>| {
+                            update(caller, app, key(), if_match, change)
+                        })
+                        .delete(move |caller: Caller, app: State<App>, if_match: IfMatch| delete(caller, app, key(), if_match));
+                    let routes = routes.route($bulk, one);
                 )?
                 routes
             }
@@ -92,18 +66,16 @@ macro_rules! resource {
                 created(&format!(concat!("/api/platform", $all, "/{}"), row.key()), row)
             }
 
-            $(
-                #[utoipa::path(post, path = $bulk, tag = $tag, summary = concat!("Make several of the ", $tag, ", with a result for each."),
-                    request_body = Several<$new>,
-                    responses((status = 200, body = Envelope<Bulk<$resource>>), (status = "4XX", body = ErrorBody)))]
-                pub(super) async fn create_several(
-                    caller: Caller,
-                    State(app): State<App>,
-                    Json(several): Json<Several<$new>>,
-                ) -> Reply<Bulk<$resource>> {
-                    make_each(&app, &caller, several).await
-                }
-            )?
+            #[utoipa::path(post, path = $bulk, tag = $tag, summary = concat!("Make several of the ", $tag, ", with a result for each."),
+                request_body = Several<$new>,
+                responses((status = 200, body = Envelope<Bulk<$resource>>), (status = "4XX", body = ErrorBody)))]
+            pub(super) async fn create_several(
+                caller: Caller,
+                State(app): State<App>,
+                Json(several): Json<Several<$new>>,
+            ) -> Reply<Bulk<$resource>> {
+                make_each(several, |new| app.gate.resource_create(&caller, new)).await
+            }
 
             #[utoipa::path(get, path = $one, tag = $tag, summary = concat!("One of the ", $tag, "."), params(($key = $key_type, Path)),
                 responses((status = 200, body = Envelope<$resource>), (status = "4XX", body = ErrorBody)))]
@@ -140,7 +112,32 @@ macro_rules! resource {
     };
 }
 
-resource!(tenants, Tenant, TenantFilter, NewTenant, TenantChange, "tenants", "/tenants", "/tenants/{slug}", ("slug", String));
+resource!(
+    tenants,
+    Tenant,
+    TenantFilter,
+    NewTenant,
+    TenantChange,
+    "tenants",
+    "/tenants",
+    "/tenants/bulk",
+    "/tenants/{slug}",
+    ("slug", String),
+    or one named "bulk"
+);
+resource!(
+    kafka_topics,
+    Topic,
+    TopicFilter,
+    NewTopic,
+    TopicChange,
+    "kafka-topics",
+    "/kafka-topics",
+    "/kafka-topics/bulk",
+    "/kafka-topics/{name}",
+    ("name", String),
+    or one named "bulk"
+);
 resource!(
     projects,
     Project,
@@ -149,21 +146,22 @@ resource!(
     ProjectChange,
     "projects",
     "/projects",
+    "/projects/bulk",
     "/projects/{id}",
-    ("id", Uuid),
-    bulk "/projects/bulk"
+    ("id", Uuid)
 );
+resource!(users, User, UserFilter, NewUser, UserChange, "users", "/users", "/users/bulk", "/users/{id}", ("id", Uuid));
 resource!(
-    users,
-    User,
-    UserFilter,
-    NewUser,
-    UserChange,
-    "users",
-    "/users",
-    "/users/{id}",
-    ("id", Uuid),
-    bulk "/users/bulk"
+    signing_keys,
+    SigningKey,
+    SigningKeyFilter,
+    NewSigningKey,
+    SigningKeyChange,
+    "signing-keys",
+    "/signing-keys",
+    "/signing-keys/bulk",
+    "/signing-keys/{id}",
+    ("id", Uuid)
 );
 resource!(
     pipelines,
@@ -173,9 +171,9 @@ resource!(
     PipelineChange,
     "pipelines",
     "/pipelines",
+    "/pipelines/bulk",
     "/pipelines/{id}",
-    ("id", Uuid),
-    bulk "/pipelines/bulk"
+    ("id", Uuid)
 );
 resource!(
     connectors,
@@ -185,17 +183,20 @@ resource!(
     ConnectorChange,
     "connectors",
     "/connectors",
+    "/connectors/bulk",
     "/connectors/{id}",
-    ("id", Uuid),
-    bulk "/connectors/bulk"
+    ("id", Uuid)
 );
 
 /// All of them.
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(tenants::routes())
+        .merge(kafka_topics::routes())
+        .routes(routes!(set_topic_schema, clear_topic_schema))
         .merge(projects::routes())
         .merge(users::routes())
+        .merge(signing_keys::routes())
         .merge(pipelines::routes())
         .merge(connectors::routes())
         .routes(routes!(user_by_email))
@@ -214,27 +215,6 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 fn listed<T: Serialize>(found: Listed<T>) -> Reply<Vec<T>> {
     page(found.items, found.next.as_deref().map(cursor))
-}
-
-/// Makes one after the other, each by itself: what is wrong with one keeps none of the others.
-async fn make_each<R: Resource>(app: &App, caller: &Caller, several: Several<R::New>) -> Reply<Bulk<R>> {
-    let items = several.items.len();
-    if items == 0 || items > limits::BULK_ITEMS {
-        let sentence = format!("`items` has 1 to {} elements; this has {items}.", limits::BULK_ITEMS);
-        return Err(Error::malformed(sentence).at("/items", "too few or too many").into());
-    }
-    let mut results = Vec::with_capacity(items);
-    for (index, Object(new)) in several.items.into_iter().enumerate() {
-        let (data, error) = match app.gate.resource_create::<R>(caller, new).await {
-            Ok(row) => (Some(row), None),
-            // Whoever may not make one may make none, and where nothing answers the others would fare no better.
-            Err(error) if index == 0 && matches!(error.kind(), Kind::Forbidden | Kind::Unavailable) => return Err(error.into()),
-            Err(error) => (None, Some(reply::told(&error).1)),
-        };
-        results.push(ResultOf { index, data, error });
-    }
-    let created = results.iter().filter(|result| result.data.is_some()).count();
-    ok(Bulk { created, failed: items - created, results })
 }
 
 /// The user with this email.
@@ -439,4 +419,35 @@ async fn set_connector_schema(
 ) -> Reply<Connector> {
     let change = ConnectorChange::schema(form.schema_id);
     ok(app.gate.resource_update(&caller, &id, change, &|row: &Connector| if_match.fits(row)).await?)
+}
+
+/// The schema of a topic.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TopicSchema {
+    schema_id: Uuid,
+}
+
+/// Give a topic a schema.
+#[utoipa::path(put, path = "/kafka-topics/{name}/schema", tag = "kafka-topics",
+    params(("name" = String, Path), ("If-Match" = Option<String>, Header)), request_body = TopicSchema,
+    responses((status = 200, body = Envelope<Topic>), (status = "4XX", body = ErrorBody)))]
+async fn set_topic_schema(
+    caller: Caller,
+    State(app): State<App>,
+    Path(name): Path<String>,
+    if_match: IfMatch,
+    Json(form): Json<TopicSchema>,
+) -> Reply<Topic> {
+    let change = TopicChange::schema(Some(form.schema_id));
+    ok(app.gate.resource_update(&caller, &name, change, &|row: &Topic| if_match.fits(row)).await?)
+}
+
+/// Take a topic's schema away.
+#[utoipa::path(delete, path = "/kafka-topics/{name}/schema", tag = "kafka-topics",
+    params(("name" = String, Path), ("If-Match" = Option<String>, Header)),
+    responses((status = 200, body = Envelope<Topic>), (status = "4XX", body = ErrorBody)))]
+async fn clear_topic_schema(caller: Caller, State(app): State<App>, Path(name): Path<String>, if_match: IfMatch) -> Reply<Topic> {
+    let change = TopicChange::schema(None);
+    ok(app.gate.resource_update(&caller, &name, change, &|row: &Topic| if_match.fits(row)).await?)
 }

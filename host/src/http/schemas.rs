@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::App;
 use super::input::{IfMatch, Json, PageQuery, Path, Query, cursor};
 use super::reply::{Envelope, ErrorBody, Page, Reply, created, no_content, ok, page};
+use super::several::{Bulk, Several, make_each};
 use crate::error::Error;
 use crate::forms::whole_if_any;
 use crate::gate::schemas::{self as gate, AVRO, Break, Comparison, Compatibility, JSON_SCHEMA, SchemaFilter, SchemaRow, Stored};
@@ -92,6 +93,13 @@ pub struct NewSchema {
     compatibility: Option<Compatibility>,
 }
 
+impl From<NewSchema> for gate::NewSchema {
+    fn from(form: NewSchema) -> Self {
+        let NewSchema { name, r#type: kind, definition, compatibility } = form;
+        Self { name, r#type: kind.as_str().to_owned(), definition, compatibility }
+    }
+}
+
 /// A change of a version; what is left out stays as it is.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -108,10 +116,19 @@ pub struct SchemaFields {
 #[utoipa::path(post, path = "/schemas", tag = "schemas", request_body = NewSchema,
     responses((status = 201, body = Envelope<Schema>), (status = "4XX", body = ErrorBody)))]
 pub(super) async fn create_schema(caller: Caller, State(app): State<App>, Json(form): Json<NewSchema>) -> Reply<Schema> {
-    let NewSchema { name, r#type: kind, definition, compatibility } = form;
-    let new = gate::NewSchema { name, r#type: kind.as_str().to_owned(), definition, compatibility };
-    let row = app.gate.schema_create(&caller, new).await?;
+    let row = app.gate.schema_create(&caller, form.into()).await?;
     created(&format!("/api/platform/schemas/{}", row.id), row.try_into()?)
+}
+
+/// Register several schemas, one after the other, with a result for each.
+#[utoipa::path(post, path = "/schemas/bulk", tag = "schemas", request_body = Several<NewSchema>,
+    responses((status = 200, body = Envelope<Bulk<Schema>>), (status = "4XX", body = ErrorBody)))]
+pub(super) async fn create_schemas(
+    caller: Caller,
+    State(app): State<App>,
+    Json(several): Json<Several<NewSchema>>,
+) -> Reply<Bulk<Schema>> {
+    make_each(several, async |form| app.gate.schema_create(&caller, form.into()).await?.try_into()).await
 }
 
 /// Change what the next version has to keep up with, or the definition of a version that nothing uses.

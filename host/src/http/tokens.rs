@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::App;
 use super::input::{IfMatch, Json, PageQuery, Path, Query, cursor};
 use super::reply::{Envelope, ErrorBody, Page, Reply, created, no_content, ok, page};
+use super::several::{Bulk, Several, make_each};
 use crate::gate::tokens::{self as gate, Token, TokenFilter};
 use crate::model::Caller;
 use crate::terms::{PolicyName, ScopeText};
@@ -41,14 +42,36 @@ pub struct NewToken {
     expires_at: Option<DateTime<Utc>>,
 }
 
+impl From<gate::CreatedToken> for CreatedToken {
+    fn from(made: gate::CreatedToken) -> Self {
+        Self { token: made.token, secret: made.secret }
+    }
+}
+
+impl From<NewToken> for gate::NewToken {
+    fn from(form: NewToken) -> Self {
+        let NewToken { name, user_id, scopes, expires_at } = form;
+        Self { name, user_id, scopes, expires_at }
+    }
+}
+
 /// Create an API token. Its secret is in this answer and nowhere else.
 #[utoipa::path(post, path = "/tokens", tag = "tokens", request_body = NewToken,
     responses((status = 201, body = Envelope<CreatedToken>), (status = "4XX", body = ErrorBody)))]
 pub(super) async fn create_token(caller: Caller, State(app): State<App>, Json(form): Json<NewToken>) -> Reply<CreatedToken> {
-    let NewToken { name, user_id, scopes, expires_at } = form;
-    let made = app.gate.token_create(&caller, gate::NewToken { name, user_id, scopes, expires_at }).await?;
-    let location = format!("/api/platform/tokens/{}", made.token.id);
-    created(&location, CreatedToken { token: made.token, secret: made.secret })
+    let made = app.gate.token_create(&caller, form.into()).await?;
+    created(&format!("/api/platform/tokens/{}", made.token.id), made.into())
+}
+
+/// Create several tokens, with a result for each. Their secrets are in this answer and nowhere else.
+#[utoipa::path(post, path = "/tokens/bulk", tag = "tokens", request_body = Several<NewToken>,
+    responses((status = 200, body = Envelope<Bulk<CreatedToken>>), (status = "4XX", body = ErrorBody)))]
+pub(super) async fn create_tokens(
+    caller: Caller,
+    State(app): State<App>,
+    Json(several): Json<Several<NewToken>>,
+) -> Reply<Bulk<CreatedToken>> {
+    make_each(several, async |form| app.gate.token_create(&caller, form.into()).await.map(Into::into)).await
 }
 
 /// List the tenant's tokens.

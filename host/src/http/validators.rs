@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::App;
 use super::input::{self, IfMatch, Json, PageQuery, Path, Query, cursor};
 use super::reply::{Envelope, ErrorBody, Page, Reply, created, no_content, ok, page};
+use super::several::{Bulk, Several, make_each};
 use crate::error::Error;
 use crate::forms::{Object, sent_whole, whole, whole_if_any};
 use crate::gate::resources::Status;
@@ -143,6 +144,32 @@ pub struct NewForm {
     require_clean_replay: Option<bool>,
 }
 
+impl TryFrom<NewForm> for NewValidator {
+    type Error = Error;
+
+    fn try_from(form: NewForm) -> Result<Self, Error> {
+        let NewForm { name, kind, schema_id, target, config, error_strategy, grants, limits, require_clean_replay } = form;
+        if (kind == Some(Kind::JsonSchema)) != schema_id.is_some() {
+            let sentence = "A validator of kind `json-schema` has a `schemaId`, and only such a one has.";
+            return Err(Error::malformed(sentence).at("/schemaId", "does not fit the kind"));
+        }
+        if schema_id.is_some() && (config.is_some() || grants.is_some() || limits.is_some() || require_clean_replay.is_some()) {
+            return Err(of_a_module());
+        }
+        let mut new = NewValidator::named(&name);
+        new.schema_id = schema_id;
+        new.target = target.unwrap_or_default();
+        new.strategy =
+            error_strategy.unwrap_or(if new.target == Target::Readings { new.strategy } else { ErrorStrategy::Reject });
+        new.config = config.unwrap_or(new.config);
+        new.grants = grants.unwrap_or(new.grants);
+        let Object(limits) = limits.unwrap_or_default();
+        (new.time_ms, new.memory_bytes) = (limits.time_ms.flatten(), limits.memory_bytes.flatten());
+        new.clean_replay = require_clean_replay.unwrap_or_default();
+        Ok(new)
+    }
+}
+
 /// A change of a validator; what is left out stays as it is.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -167,25 +194,19 @@ pub struct ValidatorFields {
 #[utoipa::path(post, path = "/validators", tag = "validators", request_body = NewForm,
     responses((status = 201, body = Envelope<Validator>), (status = "4XX", body = ErrorBody)))]
 pub(super) async fn create(caller: Caller, State(app): State<App>, Json(form): Json<NewForm>) -> Reply<Validator> {
-    let NewForm { name, kind, schema_id, target, config, error_strategy, grants, limits, require_clean_replay } = form;
-    if (kind == Some(Kind::JsonSchema)) != schema_id.is_some() {
-        let sentence = "A validator of kind `json-schema` has a `schemaId`, and only such a one has.";
-        return Err(Error::malformed(sentence).at("/schemaId", "does not fit the kind").into());
-    }
-    if schema_id.is_some() && (config.is_some() || grants.is_some() || limits.is_some() || require_clean_replay.is_some()) {
-        return Err(of_a_module().into());
-    }
-    let mut new = NewValidator::named(&name);
-    new.schema_id = schema_id;
-    new.target = target.unwrap_or_default();
-    new.strategy = error_strategy.unwrap_or(if new.target == Target::Readings { new.strategy } else { ErrorStrategy::Reject });
-    new.config = config.unwrap_or(new.config);
-    new.grants = grants.unwrap_or(new.grants);
-    let Object(limits) = limits.unwrap_or_default();
-    (new.time_ms, new.memory_bytes) = (limits.time_ms.flatten(), limits.memory_bytes.flatten());
-    new.clean_replay = require_clean_replay.unwrap_or_default();
-    let row = app.gate.validator_create(&caller, &new).await?;
+    let row = app.gate.validator_create(&caller, &form.try_into()?).await?;
     created(&format!("/api/platform/validators/{}", row.id), row.into())
+}
+
+/// Make several validators, with a result for each.
+#[utoipa::path(post, path = "/validators/bulk", tag = "validators", request_body = Several<NewForm>,
+    responses((status = 200, body = Envelope<Bulk<Validator>>), (status = "4XX", body = ErrorBody)))]
+pub(super) async fn create_several(
+    caller: Caller,
+    State(app): State<App>,
+    Json(several): Json<Several<NewForm>>,
+) -> Reply<Bulk<Validator>> {
+    make_each(several, async |form: NewForm| app.gate.validator_create(&caller, &form.try_into()?).await.map(Into::into)).await
 }
 
 /// List the validators.

@@ -17,7 +17,6 @@ pub mod outbox;
 pub mod quotas;
 pub mod resource;
 pub mod schemas;
-pub mod signing;
 pub mod tokens;
 pub mod validators;
 
@@ -91,9 +90,10 @@ pub fn all_statements() -> impl Iterator<Item = (&'static str, &'static str)> {
         resource::members::STATEMENTS,
         resource::pipelines::STATEMENTS,
         resource::projects::STATEMENTS,
+        resource::signing_keys::STATEMENTS,
         resource::tenants::STATEMENTS,
+        resource::topics::STATEMENTS,
         resource::users::STATEMENTS,
-        signing::STATEMENTS,
         tokens::STATEMENTS,
         validators::versions::STATEMENTS,
         validators::record::STATEMENTS,
@@ -255,6 +255,10 @@ fn failed(error: sqlx::Error) -> Error {
     let kind = match code.as_str() {
         UNIQUE_VIOLATION => Error::conflict(taken(&constraint)),
         FOREIGN_KEY_VIOLATION => Error::conflict(in_use(&constraint)),
+        CHECK_VIOLATION if constraint == "kafka_topics_dead_letter_topic_check" => {
+            let sentence = "A topic's `deadLetterTopic` is another topic; its own would be read and refused again.";
+            Error::malformed(sentence).at("/deadLetterTopic", "the topic itself")
+        }
         CHECK_VIOLATION => Error::malformed("A field has a value that is not allowed.").at(constraint, "not allowed"),
         // The one character of UTF-8 that PostgreSQL does not take.
         NOT_IN_REPERTOIRE | UNTRANSLATABLE => {

@@ -8,7 +8,9 @@ pub mod connectors;
 pub mod members;
 pub mod pipelines;
 pub mod projects;
+pub mod signing_keys;
 pub mod tenants;
+pub mod topics;
 pub mod users;
 
 use serde::Serialize;
@@ -22,6 +24,7 @@ use uuid::Uuid;
 use super::{Platform, audit, failed, stale};
 use crate::error::{Error, Result};
 use crate::limits;
+use crate::model::Action;
 use crate::paging::{Listed, PageOf};
 use crate::policy::Permit;
 
@@ -64,7 +67,7 @@ pub enum Secret {
 pub enum Kept {
     /// A tenant's own.
     ByTenant,
-    /// The tenants themselves: whoever may administer them reaches all of them, and what is kept in memory of one ends with a change.
+    /// The tenants themselves: whoever may administer them reaches all of them.
     OverTenants,
 }
 
@@ -82,6 +85,10 @@ pub trait Resource: Clone + Serialize + for<'r> FromRow<'r, PgRow> + Send + Sync
     const USES: Option<&'static str> = None;
     /// What of it is write only.
     const SECRET: Secret = Secret::Nothing;
+    /// True where what is kept in memory follows from them: it ends with each change, on every replica (the table has the `announce` trigger).
+    const ANNOUNCED: bool = false;
+    /// Taken before one is made, changed or deleted, where no other one may change until that is done.
+    const ALONE: Option<&'static str> = None;
     /// A new one.
     type New: Form;
     /// A change of one.
@@ -92,9 +99,23 @@ pub trait Resource: Clone + Serialize + for<'r> FromRow<'r, PgRow> + Send + Sync
     /// Its key.
     fn key(&self) -> String;
 
+    /// Refuses what it has become where no constraint of its table can tell, before the transaction ends.
+    fn fits(
+        &self,
+        _transaction: &mut Transaction<'static, Postgres>,
+        _permit: &Permit,
+    ) -> impl Future<Output = Result<()>> + Send {
+        async { Ok(()) }
+    }
+
     /// Its secrets as they are kept: the key's name and what it sealed.
     fn sealed(&self) -> Option<(&str, &[u8])> {
         None
+    }
+
+    /// What the policy must allow for this to be done with one of them, or with all.
+    fn action(action: Action) -> Action {
+        action
     }
 
     /// True for what can be a key at all.
@@ -109,7 +130,7 @@ pub type Unchanged<'a, R> = &'a (dyn Fn(&R) -> bool + Send + Sync);
 impl Platform {
     /// Makes one of these fields.
     pub async fn resource_create<R: Resource>(&self, permit: &Permit, fields: &Value) -> Result<R> {
-        let mut transaction = self.begin_resource::<R>(permit).await?;
+        let mut transaction = self.begin_change::<R>(permit).await?;
         let row: R = sqlx::query_as(R::STATEMENTS.insert)
             .bind(permit.tenant().as_str())
             .bind(Uuid::now_v7().to_string())
@@ -117,6 +138,7 @@ impl Platform {
             .fetch_one(&mut *transaction)
             .await
             .map_err(failed)?;
+        row.fits(&mut transaction, permit).await?;
         audit::record_made(&mut transaction, permit, &row.key(), json!(row)).await?;
         self.commit_resource::<R>(transaction).await?;
         Ok(row)
@@ -154,7 +176,7 @@ impl Platform {
         fields: &(dyn Fn(&R) -> Result<Value> + Send + Sync),
         unchanged: Unchanged<'_, R>,
     ) -> Result<Option<R>> {
-        let mut transaction = self.begin_resource::<R>(permit).await?;
+        let mut transaction = self.begin_change::<R>(permit).await?;
         let Some(before) = fetch::<R>(&mut transaction, R::STATEMENTS.lock, permit, key).await? else { return Ok(None) };
         if !unchanged(&before) {
             return Err(stale(R::ONE));
@@ -166,6 +188,7 @@ impl Platform {
             .fetch_one(&mut *transaction)
             .await
             .map_err(failed)?;
+        row.fits(&mut transaction, permit).await?;
         audit::record(&mut transaction, permit, json!({ "before": before, "after": row })).await?;
         self.commit_resource::<R>(transaction).await?;
         Ok(Some(row))
@@ -173,7 +196,7 @@ impl Platform {
 
     /// Deletes one, where the row is as the client thinks it is. False where there is none.
     pub async fn resource_delete<R: Resource>(&self, permit: &Permit, key: &str, unchanged: Unchanged<'_, R>) -> Result<bool> {
-        let mut transaction = self.begin_resource::<R>(permit).await?;
+        let mut transaction = self.begin_change::<R>(permit).await?;
         let Some(before) = fetch::<R>(&mut transaction, R::STATEMENTS.lock, permit, key).await? else { return Ok(false) };
         if !unchanged(&before) {
             return Err(stale(R::ONE));
@@ -198,11 +221,16 @@ impl Platform {
         }
     }
 
-    async fn commit_resource<R: Resource>(&self, transaction: Transaction<'static, Postgres>) -> Result<()> {
-        match R::KEPT {
-            Kept::ByTenant => transaction.commit().await.map_err(failed),
-            Kept::OverTenants => self.commit_announced(transaction).await,
+    async fn begin_change<R: Resource>(&self, permit: &Permit) -> Result<Transaction<'static, Postgres>> {
+        let mut transaction = self.begin_resource::<R>(permit).await?;
+        if let Some(sql) = R::ALONE {
+            sqlx::query(sql).execute(&mut *transaction).await.map_err(failed)?;
         }
+        Ok(transaction)
+    }
+
+    async fn commit_resource<R: Resource>(&self, transaction: Transaction<'static, Postgres>) -> Result<()> {
+        if R::ANNOUNCED { self.commit_announced(transaction).await } else { transaction.commit().await.map_err(failed) }
     }
 }
 

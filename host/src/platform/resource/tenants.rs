@@ -9,7 +9,7 @@ use super::users::Standing;
 use super::{Form, Kept, Resource, Statements};
 use crate::error::{Error, Result};
 use crate::forms::{Object, sent_whole};
-use crate::model::{self, check_name};
+use crate::model::{self, Action, check_name};
 use crate::platform::{Platform, failed, statements};
 use crate::terms::{Name, Slug};
 use crate::times;
@@ -188,12 +188,18 @@ impl Resource for Tenant {
         Statements { insert: INSERT, list: LIST, get: GET, lock: LOCK, update: UPDATE, delete: DELETE };
     const KEPT: Kept = Kept::OverTenants;
     const USES: Option<&'static str> = Some(USES);
+    const ANNOUNCED: bool = true;
     type New = NewTenant;
     type Change = TenantChange;
     type Filter = TenantFilter;
 
     fn key(&self) -> String {
         self.slug.clone()
+    }
+
+    /// Whoever reaches one tenant's name reaches all of them, so that nothing less than administering them is enough.
+    fn action(_action: Action) -> Action {
+        Action::Admin
     }
 
     fn is_key(key: &str) -> bool {
