@@ -1,9 +1,14 @@
 //! Policy files that are edited while Weir runs.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::time::{Duration, Instant};
 
+use reqwest::Method;
+use serde_json::json;
+
 use crate::support::app::App;
+use crate::support::client::Client;
 
 /// How soon an edit has to count.
 const LIVE: Duration = Duration::from_secs(2);
@@ -68,5 +73,116 @@ async fn every_denial_is_on_record() {
         (subject.as_str(), tenant.as_str(), object.as_str(), action.as_str(), outcome.as_str()),
         ("token:nobody", "acme", "/platform/tokens", "read", "denied")
     );
+    app.stop();
+}
+
+/// Names of what a list shows, by the field that names it.
+async fn shown(client: &Client, path: &str, field: &str) -> Vec<String> {
+    let found = client.get(path).await.expect(200)["data"].clone();
+    found.as_array().expect("a list").iter().map(|one| one[field].as_str().expect("a name").to_owned()).collect()
+}
+
+/// Sensors in two buildings, one of them secret, some through a topic that is nobody's business.
+async fn buildings(app: &App) {
+    let acme = app.acme();
+    for topic in ["rooms", "secret"] {
+        acme.post("/api/platform/kafka-topics", &json!({ "name": topic })).await.expect(201);
+    }
+    let reading = |sensor: &str, minute: u32, topic: &str| json!({ "sensorId": sensor, "timestamp": format!("2026-05-04T12:{minute:02}:00Z"), "value": minute, "topic": topic });
+    let mut readings = Vec::new();
+    for (sensor, topic) in [
+        ("building-7-a", "rooms"),
+        ("building-7-b", "rooms"),
+        ("building-7-c", "secret"),
+        ("building-8-a", "rooms"),
+        ("a/b", "rooms"),
+    ] {
+        readings.extend((0..30).map(|minute| reading(sensor, minute, topic)));
+    }
+    acme.post("/api/timescale/sensor-readings/bulk", &json!({ "readings": readings })).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_rule_for_some_sensors_limits_every_list_to_them() {
+    let rules = "g, token:administrator, administrator, acme\n\
+                 p, token:reader, acme, /timescale/sensors/building-7-*, read, allow\n\
+                 p, token:reader, acme, /timescale/sensors/building-7-b, read, deny\n\
+                 p, token:device, acme, /timescale/**, read, allow\n\
+                 p, token:device, acme, /timescale/topics/secret, read, deny\n\
+                 p, token:nobody, acme, /timescale/sensors/building-9-*, read, allow\n";
+    let app = App::builder().policy("tenants/acme.csv", rules).start().await;
+    buildings(&app).await;
+    let (reader, device, nobody) = (app.client("acme", "reader"), app.client("acme", "device"), app.client("acme", "nobody"));
+    // As many pages as there would be if nothing else were there: the limit is in the query, not in what it shows.
+    let page = reader.get("/api/timescale/sensor-readings?limit=60").await.expect(200);
+    let sensors: BTreeSet<&str> =
+        page["data"].as_array().expect("a list").iter().filter_map(|row| row["sensorId"].as_str()).collect();
+    assert_eq!((page["data"].as_array().map(Vec::len), page["nextCursor"].is_null()), (Some(60), true));
+    assert_eq!(sensors, BTreeSet::from(["building-7-a", "building-7-c"]));
+    assert_eq!(shown(&reader, "/api/timescale/sensors", "sensorId").await, ["building-7-a", "building-7-c"]);
+    assert_eq!(shown(&reader, "/api/timescale/topics/rooms/readings?limit=1000", "sensorId").await, vec!["building-7-a"; 30]);
+    reader.get("/api/timescale/sensors/building-7-b/latest").await.expect_error(403);
+    reader.get("/api/timescale/sensors/building-7-a/latest").await.expect(200);
+    // A topic that is denied is denied in the lists of sensors, too.
+    assert_eq!(shown(&device, "/api/timescale/sensors", "sensorId").await, ["a/b", "building-7-a", "building-7-b", "building-8-a"]);
+    device.get("/api/timescale/topics/secret/readings").await.expect_error(403);
+    device.get("/api/timescale/sensors/building-7-c/latest").await.expect_error(404);
+    // A reach in which there is nothing shows nothing; none at all is a no.
+    assert!(shown(&nobody, "/api/timescale/sensor-readings", "sensorId").await.is_empty());
+    app.globex().with("x-tenant", "acme").get("/api/timescale/sensor-readings").await.expect_error(403);
+    app.stop();
+}
+
+#[tokio::test]
+async fn a_rule_for_some_files_limits_the_listing_to_them() {
+    let rules = "g, token:administrator, administrator, acme\n\
+                 p, token:reader, acme, /storage/files/reports/public/**, read, allow\n\
+                 p, token:reader, acme, /storage/files/reports/*.txt, read, allow\n\
+                 p, token:reader, acme, /storage/files/reports/public/draft-*, read, deny\n\
+                 p, token:device, acme, /storage/**, read, allow\n\
+                 p, token:device, acme, /storage/buckets/private, read, deny\n";
+    let app = App::builder().policy("tenants/acme.csv", rules).start().await;
+    let acme = app.acme();
+    for bucket in ["reports", "private"] {
+        acme.post("/api/storage/buckets", &json!({ "name": bucket })).await.expect(201);
+    }
+    for name in ["a.txt", "deep/b.txt", "public/draft-1", "public/2026/may (final).pdf", "publicity/x", "public.txt"] {
+        let file = format!("/api/storage/files/reports/{}", name.replace(' ', "%20"));
+        acme.clone().with("content-type", "text/plain").ask(Method::PUT, &file, "bytes").await.expect(201);
+    }
+    let reader = app.client("acme", "reader");
+    let listing = "/api/storage/buckets/reports/objects";
+    assert_eq!(shown(&reader, listing, "name").await, ["a.txt", "public.txt", "public/2026/may (final).pdf"]);
+    assert_eq!(shown(&reader, &format!("{listing}?prefix=public/"), "name").await, ["public/2026/may (final).pdf"]);
+    reader.get("/api/storage/buckets/private/objects").await.expect_error(403);
+    assert_eq!(shown(&app.client("acme", "device"), "/api/storage/buckets", "name").await, ["reports"]);
+    app.stop();
+}
+
+#[tokio::test]
+async fn what_is_denied_by_its_id_is_in_no_list_and_a_scope_limits_lists_as_well() {
+    let app = App::start().await;
+    let acme = app.acme();
+    let mut ids = Vec::new();
+    for name in ["open", "hidden"] {
+        let made = acme.post("/api/platform/projects", &json!({ "name": name })).await.expect(201);
+        ids.push(made["data"]["id"].as_str().expect("an id").to_owned());
+    }
+    let file = app.policies().join("tenants/acme.csv");
+    let before = fs::read_to_string(&file).expect("a policy file");
+    fs::write(&file, format!("{before}p, token:reader, acme, /platform/projects/{}, read, deny\n", ids[1])).expect("written");
+    let reader = app.client("acme", "reader");
+    let hidden = async || shown(&reader, "/api/platform/projects", "name").await == ["open"];
+    assert!(within(LIVE, hidden).await, "the list still shows it");
+    buildings(&app).await;
+    let form = json!({ "name": "narrow", "scopes": ["read:/timescale/sensors/building-8-*"] });
+    let narrow = acme.post("/api/platform/tokens", &form).await.expect(201)["data"]["secret"].clone();
+    let file = app.policies().join("tenants/acme.csv");
+    fs::write(&file, format!("{before}g, token:narrow, reader, acme\n")).expect("written");
+    let narrow = Client::new(&app.base, narrow.as_str());
+    let live = async || narrow.get("/api/timescale/sensors").await.status == 200;
+    assert!(within(LIVE, live).await);
+    assert_eq!(shown(&narrow, "/api/timescale/sensors", "sensorId").await, ["building-8-a"]);
+    narrow.get("/api/platform/projects").await.expect_error(403);
     app.stop();
 }

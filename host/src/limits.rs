@@ -427,6 +427,12 @@ pub const ROLE_DEPTH: usize = 8;
 pub const POLICY_RULES_AT_ONCE: usize = 1_000;
 /// Decisions that are kept for one tenant.
 pub const DECISIONS_CACHED: usize = 10_000;
+/// Reaches that are kept for one tenant: of so many subjects and collections.
+pub const REACHES_CACHED: usize = 1_000;
+/// Names that a list may be limited to by rules that name things one by one.
+pub const REACH_NAMES: usize = 10_000;
+/// The expression of all patterns that a list is limited to, in bytes.
+pub const REACH_BYTES: usize = 16 << 10;
 
 // ── Credentials ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -75,7 +75,7 @@ async fn a_shadow_of_objects_is_refused_and_not_forgotten() {
     let id = deploy(&acme, "image-guard", &json!({ "name": "image-guard", "target": "objects" })).await;
     upload(&acme, &id, component("image-guard")).await.expect(201);
     let shadow = format!("{VALIDATORS}/{id}/shadow");
-    let sentence = acme.post(&shadow, &json!({ "version": 2 })).await.expect_error(400);
+    let sentence = acme.post(&shadow, &json!({ "version": 2 })).await.expect_error(409);
     assert!(sentence.contains("A validator of objects has no shadow"), "{sentence}");
     // To have none is fine.
     let none = acme.post(&shadow, &json!({ "version": null })).await.expect(200)["data"].clone();

@@ -38,7 +38,7 @@ use crate::issuer::Issuer;
 use crate::model::{Action, Attempted, Caller, Clock, Resource};
 use crate::objects::ObjectStore;
 use crate::platform::Platform;
-use crate::policy::{Permit, Policy};
+use crate::policy::{Collection, Denied, Permit, Policy};
 use crate::rates::Rates;
 use crate::registry::Registry;
 use crate::schema::Schemas;
@@ -97,9 +97,19 @@ pub struct Gate {
 impl Gate {
     /// The policy's decision: a permit, or an error that is on record.
     async fn authorise(&self, caller: &Caller, action: Action, resource: &Resource) -> Result<Permit> {
-        let denied = match self.policy.authorise(caller, action, resource) {
+        self.decided(caller, self.policy.authorise(caller, action, resource)).await
+    }
+
+    /// The same for a list, whose permit says what of it is within the caller's reach.
+    async fn authorise_list(&self, caller: &Caller, action: Action, collection: &Collection) -> Result<Permit> {
+        self.decided(caller, self.policy.authorise_list(caller, action, collection)).await
+    }
+
+    /// Puts a denial on record.
+    async fn decided(&self, caller: &Caller, decision: Result<Permit, Denied>) -> Result<Permit> {
+        let denied = match decision {
             Ok(permit) => {
-                if action != Action::Read {
+                if permit.action() != Action::Read {
                     caller.attempt.note(|| attempted(&permit));
                 }
                 return Ok(permit);

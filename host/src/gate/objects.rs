@@ -20,7 +20,7 @@ use crate::objects::{Key, Staged};
 use crate::paging::{Listed, PageOf};
 pub use crate::platform::files::{BucketRow, Expected, ObjectRow};
 use crate::platform::files::{Upload, VersionKey};
-use crate::policy::Permit;
+use crate::policy::{Collection, Permit};
 use crate::rules::{ChainOf, Step};
 use crate::vitals::Word;
 
@@ -132,7 +132,7 @@ impl Gate {
 
     /// One page of the tenant's buckets.
     pub async fn bucket_list(&self, caller: &Caller, page: &PageOf) -> Result<Listed<BucketRow>> {
-        let permit = self.authorise(caller, Action::Read, &Resource::buckets()).await?;
+        let permit = self.authorise_list(caller, Action::Read, &Collection::buckets()).await?;
         self.platform.bucket_list(&permit, page).await
     }
 
@@ -150,7 +150,7 @@ impl Gate {
 
     /// One page of a bucket's objects whose names begin with `prefix`, in the order of their names.
     pub async fn object_list(&self, caller: &Caller, bucket: &str, prefix: &str, page: &PageOf) -> Result<Listed<ObjectRow>> {
-        let permit = self.authorise(caller, Action::Read, &Resource::bucket(bucket)).await?;
+        let permit = self.authorise_list(caller, Action::Read, &Collection::files(bucket)).await?;
         let row = self.platform.bucket_get(&permit, bucket).await?.ok_or_else(|| no_bucket(bucket))?;
         self.platform.object_list(&permit, &row, prefix, page).await
     }

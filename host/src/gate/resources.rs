@@ -23,7 +23,7 @@ pub use crate::platform::resource::tenants::{NewTenant, Tenant, TenantChange, Te
 pub use crate::platform::resource::topics::{NewTopic, Topic, TopicChange, TopicFilter};
 pub use crate::platform::resource::users::{NewUser, User, UserChange, UserFilter};
 pub use crate::platform::resource::{Form, Kept, Resource, Secret, Status, Unchanged};
-use crate::policy::Permit;
+use crate::policy::{Collection, Permit};
 use crate::secrets::config::{self, Secrets};
 use crate::secrets::password;
 use crate::secrets::seal::{Sealed, Sealer};
@@ -60,7 +60,7 @@ impl Gate {
 
     /// One page of the tenant's.
     pub async fn resource_list<R: Resource>(&self, caller: &Caller, filter: &R::Filter, page: &PageOf) -> Result<Listed<R>> {
-        let permit = self.authorise(caller, R::action(Action::Read), &Object::platform(R::COLLECTION)).await?;
+        let permit = self.authorise_list(caller, R::action(Action::Read), &Collection::platform(R::COLLECTION)).await?;
         self.platform.resource_list(&permit, filter, page).await
     }
 
@@ -255,7 +255,7 @@ impl Gate {
 
     /// One page of the projects that a user owns or belongs to.
     pub async fn projects_of(&self, caller: &Caller, user: Uuid, page: &PageOf) -> Result<Listed<Project>> {
-        let permit = self.authorise(caller, Action::Read, &Object::platform(Project::COLLECTION)).await?;
+        let permit = self.authorise_list(caller, Action::Read, &Collection::platform(Project::COLLECTION)).await?;
         let key = user.to_string();
         self.platform.resource_get::<User>(&permit, &key).await?.ok_or_else(|| missing::<User>(&key))?;
         self.platform.projects_of(&permit, user, page).await
@@ -263,7 +263,7 @@ impl Gate {
 
     /// The user with this email.
     pub async fn user_by_email(&self, caller: &Caller, email: &str) -> Result<User> {
-        let permit = self.authorise(caller, Action::Read, &Object::platform(User::COLLECTION)).await?;
+        let permit = self.authorise_list(caller, Action::Read, &Collection::platform(User::COLLECTION)).await?;
         let filter = UserFilter { email: Some(email.to_owned()), ..UserFilter::default() };
         let found: Listed<User> = self.platform.resource_list(&permit, &filter, &PageOf { limit: 1, after: None }).await?;
         found.items.into_iter().next().ok_or_else(|| Error::not_found(format!("user `{email}`")))

@@ -20,7 +20,7 @@ use crate::paging::{Listed, PageOf};
 use crate::platform::resource::Unchanged;
 use crate::platform::schemas::NewVersion;
 pub use crate::platform::schemas::{AVRO, JSON_SCHEMA, SchemaFilter, SchemaRow};
-use crate::policy::Permit;
+use crate::policy::{Collection, Permit};
 pub use crate::schema::compat::{Break, Compatibility, Direction};
 use crate::schema::compat::{avro_breaks, json_breaks};
 use crate::times::rfc3339;
@@ -193,7 +193,7 @@ impl Gate {
 
     /// One page of the tenant's schemas.
     pub async fn schema_list(&self, caller: &Caller, filter: &SchemaFilter, page: &PageOf) -> Result<Listed<SchemaRow>> {
-        let permit = self.authorise(caller, Action::Read, &Resource::platform(SCHEMAS)).await?;
+        let permit = self.authorise_list(caller, Action::Read, &Collection::platform(SCHEMAS)).await?;
         self.platform.schema_list(&permit, filter, page).await
     }
 
@@ -212,7 +212,7 @@ impl Gate {
 
     /// All versions of a schema, newest first.
     pub async fn schema_versions(&self, caller: &Caller, name: &str) -> Result<Vec<SchemaRow>> {
-        let permit = self.authorise(caller, Action::Read, &Resource::platform(SCHEMAS)).await?;
+        let permit = self.authorise_list(caller, Action::Read, &Collection::platform(SCHEMAS)).await?;
         let versions = self.platform.schema_versions(&permit, name).await?;
         if versions.is_empty() { Err(Error::not_found(format!("schema `{name}`"))) } else { Ok(versions) }
     }

@@ -15,7 +15,7 @@ use crate::platform::identity::{TOKEN, new_secret};
 use crate::platform::resource::Unchanged;
 use crate::platform::tokens::TokenFields;
 pub use crate::platform::tokens::{Token, TokenFilter};
-use crate::policy::{Permit, scope};
+use crate::policy::{Collection, Permit, scope};
 
 /// A token and its secret, which nobody can see again.
 #[derive(Debug)]
@@ -94,7 +94,7 @@ impl Gate {
 
     /// One page of the tenant's tokens, without their secrets.
     pub async fn token_list(&self, caller: &Caller, filter: &TokenFilter, page: &PageOf) -> Result<Listed<Token>> {
-        let permit = self.authorise(caller, Action::Read, &Resource::platform(TOKENS)).await?;
+        let permit = self.authorise_list(caller, Action::Read, &Collection::platform(TOKENS)).await?;
         self.platform.token_list(&permit, filter, page).await
     }
 

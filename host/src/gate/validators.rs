@@ -16,7 +16,7 @@ pub use crate::platform::validators::record::{NoteRow, ReplayRow, StatsRow};
 pub use crate::platform::validators::versions::{ActivationRow, VersionRow};
 use crate::platform::validators::versions::{Cause, NewVersion};
 pub use crate::platform::validators::{NewValidator, ValidatorChange, ValidatorFilter, ValidatorRow};
-use crate::policy::Permit;
+use crate::policy::{Collection, Permit};
 
 const VALIDATORS: &str = "validators";
 
@@ -107,7 +107,7 @@ impl Gate {
 
     /// One page of the tenant's validators.
     pub async fn validator_list(&self, caller: &Caller, filter: &ValidatorFilter, page: &PageOf) -> Result<Listed<ValidatorRow>> {
-        let permit = self.authorise(caller, Action::Read, &Resource::platform(VALIDATORS)).await?;
+        let permit = self.authorise_list(caller, Action::Read, &Collection::platform(VALIDATORS)).await?;
         self.platform.validator_list(&permit, filter, page).await
     }
 
@@ -259,7 +259,7 @@ impl Gate {
             if row.target == Target::Objects.as_str() {
                 let sentence = "A validator of objects has no shadow, since an object's bytes come once and are not kept for a second \
                                 look. `test` tries any version.";
-                return Err(Error::malformed(sentence).at("/version", "not for this target"));
+                return Err(Error::conflict(sentence).at("/version", "not for this target"));
             }
             self.version_for(&permit, id, version).await?;
             if row.active_version == Some(version) {

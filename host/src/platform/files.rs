@@ -7,6 +7,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::postgres::PgConnection;
+use sqlx::types::Json;
 use sqlx::{FromRow, Row as _};
 use uuid::Uuid;
 
@@ -97,7 +98,8 @@ pub struct MadeCurrent {
 
 statements! {
     BUCKET_INSERT = "insert into buckets (id, tenant, name) values ($1, $2, $3) returning id, name, created_at";
-    BUCKET_LIST = "select id, name, created_at from buckets where tenant = $1 and ($2::text is null or name > $2) order by name limit $3";
+    BUCKET_LIST = "select id, name, created_at from buckets where tenant = $1 and ($2::text is null or name > $2)
+                   and weir_reaches(name, $4) order by name limit $3";
     BUCKET_GET = "select id, name, created_at from buckets where tenant = $1 and name = $2";
     BUCKET_LOCK = "select id from buckets where tenant = $1 and name = $2 for update";
     BUCKET_SHARE = "select id from buckets where tenant = $1 and name = $2 for key share";
@@ -122,7 +124,7 @@ statements! {
     OBJECT_LIST = "select o.name, v.bucket_id, v.object_id, v.id as version_id, v.size, v.digest, v.content_type, v.created_at as modified_at
                    from objects o join object_versions v on v.object_id = o.id and v.id = o.current_version
                    where o.tenant = $1 and o.bucket_id = $2 and o.name >= $3 and ($4::text is null or o.name < $4)
-                   and ($5::text is null or o.name > $5) order by o.name limit $6";
+                   and ($5::text is null or o.name > $5) and weir_reaches(o.name, $7) order by o.name limit $6";
     VERSION_STAGE = "insert into object_versions (id, tenant, bucket_id, object_id) values ($1, $2, $3, $4)";
     VERSION_DIGEST = "select digest from object_versions where tenant = $1 and id = $2";
     VERSION_STORE = "update object_versions set state = 'stored', size = $3, digest = $4, content_type = $5,
@@ -222,6 +224,7 @@ impl Platform {
             .bind(permit.tenant().as_str())
             .bind(&page.after)
             .bind(i64::from(page.limit) + 1)
+            .bind(permit.reach().limits().map(Json))
             .fetch_all(&mut *transaction)
             .await
             .map_err(failed)?;
@@ -373,6 +376,7 @@ impl Platform {
             .bind(above(prefix))
             .bind(&page.after)
             .bind(i64::from(page.limit) + 1)
+            .bind(permit.reach().limits().map(Json))
             .fetch_all(&mut *transaction)
             .await
             .map_err(failed)?;

@@ -85,14 +85,16 @@ statements! {
                      having coalesce(max(version), 0) = $7 returning *";
     SCHEMA_LIST = "select * from schemas where tenant = $1 and ($2::uuid is null or id > $2)
                    and ($3::jsonb ->> 'name' is null or name = $3 ->> 'name')
-                   and ($3 ->> 'type' is null or type = $3 ->> 'type') order by id limit $4";
+                   and ($3 ->> 'type' is null or type = $3 ->> 'type') and weir_reaches(id::text, $5)
+                   order by id limit $4";
     SCHEMA_GET = "select * from schemas where tenant = $1 and id = $2";
     SCHEMA_FOR_UPDATE = "select * from schemas where tenant = $1 and id = $2 for update";
     SCHEMA_UPDATE = "update schemas set definition = coalesce($3, definition), compatibility = coalesce($4, compatibility),
                      updated_at = clock_timestamp() where tenant = $1 and id = $2 returning *";
     SCHEMA_BY_NUMBER = "select * from schemas where tenant = $1 and number = $2";
     AVRO_BY_NUMBERS = "select number, definition from schemas where tenant = $1 and type = 'avro' and number = any($2)";
-    SCHEMA_VERSIONS = "select * from schemas where tenant = $1 and name = $2 order by version desc";
+    SCHEMA_VERSIONS = "select * from schemas where tenant = $1 and name = $2 and weir_reaches(id::text, $3)
+                       order by version desc";
     SCHEMA_USERS = "select 'topic ' || name from kafka_topics where tenant = $1 and schema_id = $2
                     union all select 'connector ' || name from connectors where tenant = $1 and schema_id = $2
                     union all select 'validator ' || name from validators where tenant = $1 and schema_id = $2 order by 1";
@@ -157,6 +159,7 @@ impl Platform {
             .bind(after)
             .bind(Json(filter))
             .bind(i64::from(page.limit) + 1)
+            .bind(permit.reach().limits().map(Json))
             .fetch_all(&mut *transaction)
             .await
             .map_err(failed)?;
@@ -219,6 +222,7 @@ impl Platform {
         sqlx::query_as(SCHEMA_VERSIONS)
             .bind(permit.tenant().as_str())
             .bind(name)
+            .bind(permit.reach().limits().map(Json))
             .fetch_all(&mut *transaction)
             .await
             .map_err(failed)

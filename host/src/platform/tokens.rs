@@ -70,7 +70,8 @@ statements! {
     TOKEN_LIST = "select id, name, user_id, scopes, expires_at, created_at from tokens
                   where tenant = $1 and revoked_at is null and ($2::uuid is null or id > $2)
                   and ($4::jsonb ->> 'name' is null or name = $4 ->> 'name')
-                  and ($4 ->> 'userId' is null or user_id = ($4 ->> 'userId')::uuid) order by id limit $3";
+                  and ($4 ->> 'userId' is null or user_id = ($4 ->> 'userId')::uuid) and weir_reaches(id::text, $5)
+                  order by id limit $3";
     TOKEN_GET = "select id, name, user_id, scopes, expires_at, created_at from tokens
                  where tenant = $1 and id = $2 and revoked_at is null";
     TOKEN_LOCK = "select id, name, user_id, scopes, expires_at, created_at from tokens
@@ -132,6 +133,7 @@ impl Platform {
             .bind(after)
             .bind(i64::from(page.limit) + 1)
             .bind(Json(filter))
+            .bind(permit.reach().limits().map(Json))
             .fetch_all(&mut *transaction)
             .await
             .map_err(failed)?;

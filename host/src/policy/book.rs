@@ -4,8 +4,10 @@
 //! pattern does not cover the path has no say, so casbin is shown only the rules whose pattern does, and a decision holds for every path
 //! that the same patterns cover: it is kept by (patterns, action, subject). Tests hold all of it against plain casbin over all rules.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::hash::Hash;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 
@@ -21,6 +23,7 @@ use crate::model::{Action, Caller, Resource, Tenant};
 use super::files::Place;
 use super::line::{self, Link, Rule};
 use super::pattern::{self, Set};
+use super::reach::{Collection, Reached};
 use super::roles;
 
 /// A line with where it stands.
@@ -98,6 +101,19 @@ impl Book {
         }
     }
 
+    /// What of a collection the caller may do this to.
+    pub(super) fn reach(&self, caller: &Caller, action: Action, collection: &Collection) -> Result<Reached, String> {
+        let subject = line::qualified(&caller.home, &caller.subject);
+        let domain = self.domain(&caller.tenant, collection.whole()).map_err(Clone::clone)?;
+        Ok(domain.reach(&self.rules, &subject, action, collection))
+    }
+
+    /// Whether a rule denies it, and not only that none allows it.
+    pub(super) fn denies(&self, caller: &Caller, action: Action, resource: &Resource) -> bool {
+        let subject = line::qualified(&caller.home, &caller.subject);
+        self.domain(&caller.tenant, resource).is_ok_and(|domain| domain.denies_whole(&self.rules, &subject, action, resource))
+    }
+
     /// The roles that the caller has in the tenant that it acts in, roles of roles included.
     pub(super) fn roles(&self, caller: &Caller) -> Vec<String> {
         let subject = line::qualified(&caller.home, &caller.subject);
@@ -120,13 +136,15 @@ impl Book {
 }
 
 /// A tenant's rules and those for `*`, with casbin over them.
-struct Domain {
+pub(super) struct Domain {
     name: String,
     patterns: Set,
     /// The rules of each pattern, by its number.
     by_pattern: Vec<Vec<usize>>,
     casbin: Mutex<Enforcer>,
-    kept: RwLock<Kept>,
+    kept: RwLock<Kept<Box<[u8]>, Decision>>,
+    /// What subjects reach of collections.
+    pub(super) reaches: RwLock<Kept<(String, Action, String), Reached>>,
 }
 
 impl Domain {
@@ -149,13 +167,31 @@ impl Domain {
         }
         let links = which.links.iter().map(|index| &links[*index].what);
         let casbin = enforcer(name, model, links)?;
-        Ok(Self { name: name.to_owned(), patterns, by_pattern, casbin: Mutex::new(casbin), kept: RwLock::default() })
+        Ok(Self {
+            name: name.to_owned(),
+            patterns,
+            by_pattern,
+            casbin: Mutex::new(casbin),
+            kept: RwLock::new(Kept::of(limits::DECISIONS_CACHED)),
+            reaches: RwLock::new(Kept::of(limits::REACHES_CACHED)),
+        })
+    }
+
+    /// Its rules, those for `*` included.
+    pub(super) fn rules<'a>(&'a self, rules: &'a [Placed<Rule>]) -> impl Iterator<Item = &'a Placed<Rule>> {
+        self.by_pattern.iter().flatten().map(|index| &rules[*index])
+    }
+
+    /// Whether a rule speaks of a subject, by its name or by a role, as casbin sees it.
+    pub(super) fn applies(&self, subject: &str) -> impl Fn(&Rule) -> bool {
+        let roles = self.casbin.lock().get_role_manager();
+        move |rule| rule.subject == subject || roles.read().has_link(subject, &rule.subject, Some(&self.name))
     }
 
     fn decide(&self, rules: &[Placed<Rule>], subject: &str, action: Action, path: &str) -> Decision {
         let matching = self.patterns.matching(path);
         let key = key(&matching, action, subject);
-        if let Some(decision) = self.kept.read().get(&key) {
+        if let Some(decision) = self.kept.read().get(&key[..]) {
             return decision;
         }
         let candidates: Vec<&Placed<Rule>> =
@@ -164,7 +200,7 @@ impl Domain {
         // What casbin failed at is not kept: the next request may try again.
         match decision {
             Ok(decision) => {
-                self.kept.write().put(key, decision.clone());
+                self.kept.write().put(key.into(), decision.clone());
                 decision
             }
             Err(failure) => {
@@ -279,23 +315,30 @@ fn key(matching: &[u32], action: Action, subject: &str) -> Vec<u8> {
     key
 }
 
-/// Decisions in two generations: when the younger is full the older goes, and what was decided lately stays.
-#[derive(Default)]
-struct Kept {
-    young: HashMap<Box<[u8]>, Decision>,
-    old: HashMap<Box<[u8]>, Decision>,
+/// What was found out, in two generations: when the younger is full the older goes, and what was asked lately stays.
+pub(super) struct Kept<K, V> {
+    most: usize,
+    young: HashMap<K, V>,
+    old: HashMap<K, V>,
 }
 
-impl Kept {
-    fn get(&self, key: &[u8]) -> Option<Decision> {
+impl<K: Hash + Eq, V: Clone> Kept<K, V> {
+    fn of(most: usize) -> Self {
+        Self { most, young: HashMap::new(), old: HashMap::new() }
+    }
+
+    pub(super) fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+    {
         self.young.get(key).or_else(|| self.old.get(key)).cloned()
     }
 
-    fn put(&mut self, key: Vec<u8>, decision: Decision) {
-        if self.young.len() >= limits::DECISIONS_CACHED / 2 {
+    pub(super) fn put(&mut self, key: K, value: V) {
+        if self.young.len() >= self.most / 2 {
             self.old = std::mem::take(&mut self.young);
         }
-        self.young.insert(key.into(), decision);
+        self.young.insert(key, value);
     }
 }
 

@@ -8,6 +8,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::super::conf;
 use super::super::line::{Line, parse};
+use super::super::reach::Reach;
 use super::*;
 use crate::model::{Attempt, Subject};
 
@@ -157,6 +158,58 @@ fn compare(seed: u64, rounds: usize) {
         }
     }
     assert!(allowed > rounds * 6 && denied > rounds * 6, "both outcomes have to come often: {allowed} {denied}");
+}
+
+/// What a query that is limited by this reach would show, as `weir_reaches` has it.
+fn reaches(reach: &Reach, name: &str) -> bool {
+    let Some(limits) = reach.limits() else { return true };
+    let limits = serde_json::to_value(limits).expect("JSON");
+    let among = |names: &serde_json::Value| {
+        let fits = |text: &str| regex::RegexBuilder::new(text).dot_matches_new_line(true).build().expect("sound").is_match(name);
+        names["these"].as_array().expect("names").iter().any(|this| this == name) || names["fitting"].as_str().is_some_and(fits)
+    };
+    let within = |names: Option<&serde_json::Value>| names.is_none_or(among);
+    within(limits.get("allowed")) && within(limits.get("scoped")) && !among(&limits["denied"])
+}
+
+/// A list is limited to exactly what may be seen name by name.
+#[test]
+fn reaches_are_decisions_over_random_rules() {
+    let mut random = StdRng::seed_from_u64(31_337);
+    let (mut seen, mut hidden) = (0, 0);
+    for round in 0..400 {
+        let mut lines = random_lines(&mut random);
+        for object in [
+            "/timescale/sensors/*2F*",
+            "/timescale/sensors/a%2F*",
+            "/timescale/sensors/*",
+            "/timescale/*/r*m-1",
+            "/storage/files/reports/x/*",
+        ] {
+            let effect = pick(&mut random, &["allow", "allow", "deny"]);
+            let subject = pick(&mut random, &["reader", "operator", "user:a"]);
+            lines.push(format!("p, {subject}, acme, {object}, read, {effect}"));
+        }
+        lines.sort();
+        lines.dedup();
+        let book = made(&lines);
+        for _ in 0..20 {
+            let caller = random_caller(&mut random);
+            let action = Action::ALL[random.random_range(0..4)];
+            let files = random.random_bool(0.3);
+            let collection = if files { Collection::files("reports") } else { Collection::sensors() };
+            let reach = book.reach(&caller, action, &collection).expect("a domain").reach;
+            for name in ["room-1", "room-2", "hall", "a/b", "*", "a2Fb", "x/a", "x/y/z", "a", "public/x\ny", "r.m-1", "é", "100%"]
+            {
+                let resource = if files { Resource::file("reports", name) } else { Resource::sensor(name) };
+                let wanted = book.decide(&caller, action, &resource).is_ok();
+                let got = reaches(&reach, name);
+                assert_eq!(got, wanted, "round {round}: {caller:?} {action} {resource}: {reach:?}\n{lines:#?}");
+                if wanted { seen += 1 } else { hidden += 1 }
+            }
+        }
+    }
+    assert!(seen > 10_000 && hidden > 10_000, "{seen} {hidden}");
 }
 
 #[test]

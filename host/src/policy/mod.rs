@@ -13,6 +13,7 @@ mod conf;
 pub mod files;
 mod line;
 mod pattern;
+mod reach;
 mod roles;
 pub mod scope;
 mod watch;
@@ -29,9 +30,11 @@ use crate::model::{Action, Bearer, Caller, Resource, Subject, Tenant};
 use crate::vitals::{Vitals, Word};
 
 pub use files::{Mistake, Summary};
+pub use reach::{Collection, Reach};
 
 use book::Book;
 use files::Snapshot;
+use reach::Reached;
 use uuid::Uuid;
 
 /// What a policy is made from.
@@ -92,31 +95,94 @@ impl Policy {
         resources.iter().map(|resource| self.authorise_by(&book, caller, action, resource)).collect()
     }
 
+    /// Whether the caller may do it to a collection's things, and to which: the permit's reach. A rule for some of them is enough, and a
+    /// reach that turns out to be empty is one. No: where a rule denies the list as a whole, or none allows anything in it.
+    pub fn authorise_list(&self, caller: &Caller, action: Action, collection: &Collection) -> Result<Permit, Denied> {
+        let book = self.book.load();
+        self.authorise_list_by(&book, caller, action, collection)
+    }
+
+    /// The same for readings: of one sensor, or a list of them. Its reach of topics is what no rule denies.
+    pub fn authorise_readings(
+        &self,
+        caller: &Caller,
+        action: Action,
+        sensor: Option<&str>,
+        topic: Option<&str>,
+    ) -> Result<Permit, Denied> {
+        let book = self.book.load();
+        let permit = match (sensor, topic.filter(|topic| !topic.is_empty())) {
+            (Some(sensor), _) => self.authorise_by(&book, caller, action, &Resource::sensor(sensor))?,
+            (None, Some(topic)) => self.authorise_list_by(&book, caller, action, &Collection::of_topic(topic))?,
+            (None, None) => self.authorise_list_by(&book, caller, action, &Collection::sensors())?,
+        };
+        let topics = book
+            .reach(caller, action, &Collection::topics())
+            .map_err(|reason| self.denied(&book, caller, action, permit.resource(), (false, reason.into())))?;
+        Ok(Permit { topics: topics.reach.denials().into(), ..permit })
+    }
+
     fn authorise_by(&self, book: &Book, caller: &Caller, action: Action, resource: &Resource) -> Result<Permit, Denied> {
         let outside = scope::outside(caller.bearer.as_deref(), action, resource);
-        let scoped = outside.is_some();
         // A scope takes away and never gives: what the policy denies is denied for its own reason.
         let decision = book.decide(caller, action, resource).map_err(|reason| (false, reason));
-        let decision = decision.and_then(|rule| outside.map_or(Ok(rule), |reason| Err((scoped, reason))));
-        match decision {
-            Ok(rule) => {
-                self.allowed.inc();
-                let revision = book.revision.clone();
-                Ok(Permit { caller: caller.clone(), action, resource: resource.clone(), rule, revision })
-            }
-            Err((scoped, reason)) => {
-                self.denied.inc();
-                Err(Denied {
-                    subject: caller.subject.clone(),
-                    home: caller.home.clone(),
-                    tenant: caller.tenant.clone(),
-                    action,
-                    object: resource.clone(),
-                    revision: book.revision.clone(),
-                    reason,
-                    scoped,
-                })
-            }
+        match decision.and_then(|rule| outside.map_or(Ok(rule), |reason| Err((true, reason)))) {
+            Ok(rule) => Ok(self.permit(book, caller, action, resource, rule)),
+            Err(why) => Err(self.denied(book, caller, action, resource, why)),
+        }
+    }
+
+    fn authorise_list_by(&self, book: &Book, caller: &Caller, action: Action, collection: &Collection) -> Result<Permit, Denied> {
+        let whole = collection.whole();
+        let deny = |why| Err(self.denied(book, caller, action, whole, why));
+        let Reached { reach, rule: of_some } = match book.reach(caller, action, collection) {
+            Ok(reached) => reached,
+            Err(reason) => return deny((false, reason.into())),
+        };
+        let rule = match (book.decide(caller, action, whole), of_some) {
+            (Ok(rule), _) => rule,
+            (Err(_), Some(rule)) if !book.denies(caller, action, whole) => rule,
+            (Err(reason), _) => return deny((false, reason)),
+        };
+        let bearer = caller.bearer.as_deref();
+        let reach = reach.within(bearer, action, collection);
+        if reach.is_out_of_scope()
+            && let Some(reason) = scope::outside(bearer, action, whole)
+        {
+            return deny((true, reason));
+        }
+        if !reach.is_bounded() {
+            return deny((false, "the rules name more things than a list can be limited to; name one of them".into()));
+        }
+        Ok(Permit { reach: reach.into(), ..self.permit(book, caller, action, whole, rule) })
+    }
+
+    fn permit(&self, book: &Book, caller: &Caller, action: Action, resource: &Resource, rule: Arc<str>) -> Permit {
+        self.allowed.inc();
+        Permit {
+            caller: caller.clone(),
+            action,
+            resource: resource.clone(),
+            rule,
+            revision: book.revision.clone(),
+            reach: Reach::everything(),
+            topics: Reach::everything(),
+        }
+    }
+
+    /// `why`: whether it is for the scopes, and the reason.
+    fn denied(&self, book: &Book, caller: &Caller, action: Action, object: &Resource, why: (bool, Arc<str>)) -> Denied {
+        self.denied.inc();
+        let (scoped, reason) = why;
+        Denied {
+            subject: caller.subject.clone(),
+            home: caller.home.clone(),
+            tenant: caller.tenant.clone(),
+            action,
+            object: object.clone(),
+            revision: book.revision.clone(),
+            reason,
+            scoped,
         }
     }
 }
@@ -129,6 +195,8 @@ pub struct Permit {
     resource: Resource,
     rule: Arc<str>,
     revision: Arc<str>,
+    reach: Arc<Reach>,
+    topics: Arc<Reach>,
 }
 
 impl Permit {
@@ -162,6 +230,16 @@ impl Permit {
         &self.resource
     }
 
+    /// Which names of a list are within reach. A permit for one thing has no limit beside that thing.
+    pub fn reach(&self) -> &Reach {
+        &self.reach
+    }
+
+    /// Which topics of readings are within reach.
+    pub fn topics(&self) -> &Reach {
+        &self.topics
+    }
+
     /// The rule that allows it and where it stands, in a sentence. For whoever may have decisions explained.
     pub fn rule(&self) -> &str {
         &self.rule
@@ -188,7 +266,15 @@ impl Permit {
     /// A permit of nobody in particular, for tests of the stores.
     pub(crate) fn stub(tenant: &crate::model::Tenant) -> Self {
         let caller = Caller::service("test", tenant, "test");
-        Self { caller, action: Action::Admin, resource: Resource::named("/**"), rule: "".into(), revision: "test".into() }
+        Self {
+            caller,
+            action: Action::Admin,
+            resource: Resource::named("/**"),
+            rule: "".into(),
+            revision: "test".into(),
+            reach: Reach::everything(),
+            topics: Reach::everything(),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 /// What a resource path may begin with: the constructors of `model::Resource`.
 const ROOTS: [&[&str]; 6] = [
@@ -79,6 +79,10 @@ fn check_segment(text: &str, segment: &str, last: bool) -> Result<(), String> {
         }
         _ => {}
     }
+    // A part of a character is no name's, and a list is limited by characters (`reach`).
+    if segment.split('*').any(|part| percent_decode_str(part).decode_utf8().is_err()) {
+        return Err(format!("an escape in `{text}` is a part of a character only; write the character itself"));
+    }
     let bytes = segment.as_bytes();
     for (at, c) in segment.char_indices() {
         match c {
@@ -142,19 +146,47 @@ pub(super) fn matches(pattern: &str, path: &str) -> bool {
     }
 }
 
-/// Whether a segment with `*` for any characters covers `segment`.
+/// What is left of `pattern` beneath `root`, segments of a path without stars; `None` where it covers nothing there.
+pub(super) fn beneath<'a>(pattern: &'a str, root: &[&str]) -> Option<&'a str> {
+    let mut rest = pattern.strip_prefix('/')?;
+    for name in root {
+        if rest == "**" {
+            return Some(rest);
+        }
+        let (glob, after) = rest.split_once('/')?;
+        if !segment_matches(glob, name) {
+            return None;
+        }
+        rest = after;
+    }
+    Some(rest)
+}
+
+/// Whether a segment with `*` for any characters covers `segment`. A star stands for whole characters: where it ends, no escape is cut.
 fn segment_matches(glob: &str, segment: &str) -> bool {
     let Some((first, rest)) = glob.split_once('*') else { return glob == segment };
     let Some(mut left) = segment.strip_prefix(first) else { return false };
     let mut parts = rest.split('*').peekable();
     while let Some(part) = parts.next() {
         if parts.peek().is_none() {
-            return left.ends_with(part);
+            return left.strip_suffix(part).is_some_and(is_whole);
         }
-        let Some(at) = left.find(part) else { return false };
-        left = &left[at + part.len()..];
+        let mut from = 0;
+        left = loop {
+            let Some(at) = left.get(from..).and_then(|left| left.find(part)) else { return false };
+            if is_whole(&left[..from + at]) {
+                break &left[from + at + part.len()..];
+            }
+            from += at + 1;
+        };
     }
     true
+}
+
+/// Whether `text` does not end within an escape.
+fn is_whole(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    !bytes[bytes.len().saturating_sub(2)..].contains(&b'%')
 }
 
 /// Many patterns as a tree by segment; a look-up visits each node at most once and mostly one a level.
@@ -265,6 +297,12 @@ mod tests {
             ("/storage/files/reports/**", "/storage/files/reports", false),
             ("/storage/files/reports/**", "/storage/files/reports2/a", false),
             ("/**", "/platform/tenants", true),
+            // A star stands for characters of the name, and `%2F` is one of them.
+            ("/timescale/sensors/*2F", "/timescale/sensors/a%2F", false),
+            ("/timescale/sensors/*F*", "/timescale/sensors/a%2Fb", false),
+            ("/timescale/sensors/*2F2F*", "/timescale/sensors/%2F2F2Fb", true),
+            ("/timescale/sensors/*2F", "/timescale/sensors/a%2F2F", true),
+            ("/timescale/sensors/a*", "/timescale/sensors/a%2F", true),
         ] {
             assert_eq!(matches(pattern, path), expected, "{pattern} {path}");
         }
@@ -286,6 +324,8 @@ mod tests {
             ("/timescale/sensors/a%2f", "escapes that resources use"),
             ("/timescale/sensors/a%20b", "escapes that resources use"),
             ("/timescale/sensors/%", "escapes that resources use"),
+            ("/timescale/sensors/a%C3", "part of a character"),
+            ("/timescale/sensors/a%C3*%A4", "part of a character"),
             ("/timescales/sensors/a", "no resource begins"),
             ("/timescale/sensor/a", "no resource begins"),
             ("/timescale", "no resource begins"),

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt as _;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{Timescale, away, statements};
@@ -16,7 +17,8 @@ use crate::limits;
 use crate::policy::Permit;
 
 /// A page of readings in one direction of time: `$1` tenant, `$2` to `$6` sensor, metric, topic, schema reference and quality or null,
-/// `$7` and `$8` the bounds of time or null, `$9` to `$12` the last reading of the page before or null, `$13` how many.
+/// `$7` and `$8` the bounds of time or null, `$9` to `$12` the last reading of the page before or null, `$13` how many, `$14` and `$15`
+/// the sensors and topics within reach.
 ///
 /// `heads` is the first row of each series that counts, `bound` the time by which as many readings as wanted have begun: no series is
 /// read beyond it. `keys` are the page's readings, and the last part brings their values. So a page costs one look into the index for
@@ -33,7 +35,8 @@ macro_rules! page {
                             or (s.sensor, s.topic, s.schema_ref) ", $before, " ($10::text, $11::text, $12::text)) \
                     order by o.time ", $direction, " limit 1) h \
                 where s.tenant = $1 and ($2::text is null or s.sensor = $2) and ($3::text is null or s.metric = $3) \
-                    and ($4::text is null or s.topic = $4) and ($5::text is null or s.schema_ref = $5)), \
+                    and ($4::text is null or s.topic = $4) and ($5::text is null or s.schema_ref = $5) \
+                    and weir_reaches(s.sensor, $14) and weir_reaches(s.topic, $15)), \
             bound as materialized ( \
                 select case when count(*) = $13 then ", $bound, "(b.time) end as time from ( \
                     select h.time from heads h group by h.time, h.sensor, h.topic, h.schema_ref \
@@ -62,7 +65,7 @@ statements! {
     LATEST = "select distinct on (s.metric) r.time, s.sensor, s.topic, s.schema_ref, s.metric, s.unit, r.value, r.text, r.quality \
         from series s cross join lateral ( \
             select o.time, o.value, o.text, o.quality from readings o where o.series_id = s.id order by o.time desc limit 1) r \
-        where s.tenant = $1 and s.sensor = $2 order by s.metric, r.time desc, s.id desc";
+        where s.tenant = $1 and s.sensor = $2 and weir_reaches(s.topic, $3) order by s.metric, r.time desc, s.id desc";
     /// One answer for each pair that has a value; the newest of all its topics and schema references.
     LAST_VALUES = "with last as ( \
             select distinct on (a.place) a.place, r.time, r.value, r.text, s.unit \
@@ -75,7 +78,7 @@ statements! {
     ONE = "select r.time, s.sensor, s.topic, s.schema_ref, s.metric, s.unit, r.value, r.text, r.quality \
         from series s join readings r on r.series_id = s.id \
         where s.tenant = $1 and s.sensor = $2 and r.time = $3 \
-            and ($4::text is null or s.topic = $4) and ($5::text is null or s.schema_ref = $5) \
+            and ($4::text is null or s.topic = $4) and ($5::text is null or s.schema_ref = $5) and weir_reaches(s.topic, $6) \
         order by s.topic, s.schema_ref, s.metric, s.id";
     REMOVE = "with gone as ( \
             delete from readings r using series s where s.id = r.series_id and s.tenant = $1 and s.sensor = $2 and r.time = $3 \
@@ -87,6 +90,7 @@ statements! {
     SENSORS = "select s.sensor, array_agg(distinct s.metric order by s.metric) as metrics, \
             array_remove(array_agg(distinct s.topic order by s.topic), '') as topics \
         from series s where s.tenant = $1 and s.sensor >= $2 and starts_with(s.sensor, $2) and ($3::text is null or s.sensor > $3) \
+            and weir_reaches(s.sensor, $5) and weir_reaches(s.topic, $6) \
         group by s.sensor order by s.sensor limit $4";
 }
 
@@ -213,6 +217,8 @@ impl Timescale {
                 .bind(after.map(|place| place.schema_ref.as_str()))
                 // One more than wanted says whether there is a next page.
                 .bind(i64::from(limit) + 1)
+                .bind(permit.reach().limits().map(Json))
+                .bind(permit.topics().limits().map(Json))
                 .fetch(&self.requests);
             collect(rows, limit as usize, limits::PAGE_VALUES).await
         })
@@ -221,7 +227,10 @@ impl Timescale {
 
     /// The latest value of each of a sensor's metrics; empty where it never had one.
     pub async fn latest(&self, permit: &Permit, sensor: &str) -> Result<Vec<Latest>> {
-        let ask = || async { sqlx::query(LATEST).bind(permit.tenant().as_str()).bind(sensor).fetch_all(&self.requests).await };
+        let topics = permit.topics().limits().map(Json);
+        let ask = || async {
+            sqlx::query(LATEST).bind(permit.tenant().as_str()).bind(sensor).bind(topics).fetch_all(&self.requests).await
+        };
         let rows = self.read(ask).await?;
         let latest = |row: &PgRow| Ok(Latest { place: place(row)?, quality: quality(row)?, value: value(row)? });
         rows.iter().map(latest).collect::<Result<_, sqlx::Error>>().map_err(away)
@@ -273,6 +282,7 @@ impl Timescale {
                 .bind(time)
                 .bind(topic)
                 .bind(schema_ref)
+                .bind(permit.topics().limits().map(Json))
                 .fetch(&self.requests);
             collect(rows, usize::MAX, usize::MAX).await.map(|page| page.readings)
         })
@@ -308,6 +318,8 @@ impl Timescale {
                     .bind(prefix)
                     .bind(after)
                     .bind(i64::from(limit))
+                    .bind(permit.reach().limits().map(Json))
+                    .bind(permit.topics().limits().map(Json))
                     .fetch_all(&self.requests)
                     .await
             })

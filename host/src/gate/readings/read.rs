@@ -1,9 +1,7 @@
 //! Readings on their way out: authorise, ask the store, and leave out what the policy keeps from this caller.
 //!
-//! A list that names a sensor needs leave for that sensor; any other needs leave for its topic or for all sensors, and shows of it only
-//! the sensors that the caller may read: a rule that denies one sensor holds in every list.
-
-use std::collections::HashMap;
+//! What names a sensor needs leave for that sensor. Any other list shows the sensors that the caller may read, and needs a rule for one of
+//! them at the least, or for the list itself. A rule that denies a sensor or a topic holds in every list.
 
 use chrono::{DateTime, Utc};
 
@@ -11,6 +9,7 @@ use super::{Filter, Latest, Order, Page, Place, StoredReading, StoredSensor};
 use crate::error::{Error, Result};
 use crate::gate::Gate;
 use crate::model::{Action, Caller, Resource};
+use crate::policy::Permit;
 
 impl Gate {
     /// A page of readings, at most `limit`, after `after`.
@@ -22,24 +21,13 @@ impl Gate {
         after: Option<&Place>,
         limit: u32,
     ) -> Result<Page> {
-        let resource = match (&filter.sensor, &filter.topic) {
-            (Some(sensor), _) => Resource::sensor(sensor),
-            (None, Some(topic)) if !topic.is_empty() => Resource::topic(topic),
-            (None, _) => Resource::sensors(),
-        };
-        let permit = self.authorise(caller, Action::Read, &resource).await?;
-        let mut page = self.timescale.page(&permit, filter, order, after, limit).await?;
-        if filter.sensor.is_none() {
-            let readable = self.readable(caller, page.readings.iter().map(|reading| reading.place.sensor.as_str()));
-            let mut readable = readable.into_iter();
-            page.readings.retain(|_| readable.next().unwrap_or(false));
-        }
-        Ok(page)
+        let permit = self.authorise_readings(caller, filter.sensor.as_deref(), filter.topic.as_deref()).await?;
+        self.timescale.page(&permit, filter, order, after, limit).await
     }
 
     /// The latest value of each metric of a sensor.
     pub async fn latest(&self, caller: &Caller, sensor: &str) -> Result<Vec<Latest>> {
-        let permit = self.authorise(caller, Action::Read, &Resource::sensor(sensor)).await?;
+        let permit = self.authorise_readings(caller, Some(sensor), None).await?;
         let latest = self.timescale.latest(&permit, sensor).await?;
         if latest.is_empty() {
             return Err(Error::not_found(format_args!("reading of sensor `{sensor}`")));
@@ -56,7 +44,7 @@ impl Gate {
         topic: Option<&str>,
         schema_ref: Option<&str>,
     ) -> Result<StoredReading> {
-        let permit = self.authorise(caller, Action::Read, &Resource::sensor(sensor)).await?;
+        let permit = self.authorise_readings(caller, Some(sensor), None).await?;
         only(sensor, self.timescale.at(&permit, sensor, time, topic, schema_ref).await?)
     }
 
@@ -89,31 +77,17 @@ impl Gate {
         after: Option<&str>,
         limit: u32,
     ) -> Result<(Vec<StoredSensor>, Option<String>)> {
-        let permit = self.authorise(caller, Action::Read, &Resource::sensors()).await?;
+        let permit = self.authorise_readings(caller, None, None).await?;
         let mut sensors = self.timescale.sensors(&permit, prefix, after, limit + 1).await?;
         let more = sensors.len() > limit as usize;
         sensors.truncate(limit as usize);
         let next = sensors.last().filter(|_| more).map(|last| last.sensor.clone());
-        let readable = self.readable(caller, sensors.iter().map(|sensor| sensor.sensor.as_str()));
-        let mut readable = readable.into_iter();
-        sensors.retain(|_| readable.next().unwrap_or(false));
         Ok((sensors, next))
     }
 
-    /// For each sensor, whether the caller may read it. Nobody asked for one of them, so what is left out is no denial to be audited.
-    fn readable<'a>(&self, caller: &Caller, sensors: impl Iterator<Item = &'a str>) -> Vec<bool> {
-        let mut numbers: HashMap<&str, usize> = HashMap::new();
-        let mut resources: Vec<Resource> = Vec::new();
-        let places: Vec<usize> = sensors
-            .map(|sensor| {
-                *numbers.entry(sensor).or_insert_with(|| {
-                    resources.push(Resource::sensor(sensor));
-                    resources.len() - 1
-                })
-            })
-            .collect();
-        let decisions = self.policy.authorise_each(caller, Action::Read, &resources);
-        places.into_iter().map(|place| decisions[place].is_ok()).collect()
+    /// Leave to read one sensor, or what the caller may read of a topic or of all sensors.
+    async fn authorise_readings(&self, caller: &Caller, sensor: Option<&str>, topic: Option<&str>) -> Result<Permit> {
+        self.decided(caller, self.policy.authorise_readings(caller, Action::Read, sensor, topic)).await
     }
 }
 

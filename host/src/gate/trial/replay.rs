@@ -70,7 +70,7 @@ impl Gate {
         self.authorise(caller, Action::Read, &Resource::sensors()).await?;
         let (row, candidate) = self.version_for(&permit, id, wanted.version).await?;
         if row.target != Target::Readings.as_str() {
-            return Err(Error::malformed("Only validators of readings can be replayed; `test` tries any version."));
+            return Err(Error::conflict("Only validators of readings can be replayed; `test` tries any version."));
         }
         let candidate = self.step_of(&permit, &row, named(&candidate)?, None).await?;
         let against = wanted.against.or(row.active_version);

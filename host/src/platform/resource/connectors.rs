@@ -211,7 +211,8 @@ statements! {
             and ($3::jsonb ->> 'name' is null or name = $3 ->> 'name')
             and ($3 ->> 'projectId' is null or project_id = ($3 ->> 'projectId')::uuid)
             and ($3 ->> 'schemaId' is null or schema_id = ($3 ->> 'schemaId')::uuid)
-            and ($3 ->> 'status' is null or status = $3 ->> 'status') order by id limit $4";
+            and ($3 ->> 'status' is null or status = $3 ->> 'status') and weir_reaches(id::text, $5)
+            order by id limit $4";
     GET = "select * from connectors where tenant = $1 and id = $2::uuid";
     LOCK = "select * from connectors where tenant = $1 and id = $2::uuid for update";
     /// A new `config` comes with its own secrets, or with none.

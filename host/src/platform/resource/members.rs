@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use sqlx::types::Json;
 use sqlx::{FromRow, Postgres, Transaction};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -67,7 +68,7 @@ statements! {
     PROJECTS = "select * from projects p where tenant = $1 and ($3::uuid is null or id > $3)
                 and (owner_id = $2 or exists (select from project_members m
                                               where m.tenant = $1 and m.project_id = p.id and m.user_id = $2))
-                order by id limit $4";
+                and weir_reaches(id::text, $5) order by id limit $4";
 }
 
 fn after(page: &PageOf) -> Result<Option<Uuid>> {
@@ -162,6 +163,7 @@ impl Platform {
             .bind(user)
             .bind(after(page)?)
             .bind(i64::from(page.limit) + 1)
+            .bind(permit.reach().limits().map(Json))
             .fetch_all(&mut *transaction)
             .await
             .map_err(failed)?;

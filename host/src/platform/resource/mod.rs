@@ -33,7 +33,7 @@ use crate::policy::Permit;
 pub struct Statements {
     /// `$2` the key, `$3` the fields as JSON; returns the row.
     pub insert: &'static str,
-    /// `$2` the key to go on after, `$3` the filters as JSON, `$4` rows at the most; returns rows by key.
+    /// `$2` the key to go on after, `$3` the filters as JSON, `$4` rows at the most, `$5` the keys within reach; returns rows by key.
     pub list: &'static str,
     /// `$2` the key; returns the row.
     pub get: &'static str,
@@ -155,6 +155,7 @@ impl Platform {
             .bind(&page.after)
             .bind(Json(filter))
             .bind(i64::from(page.limit) + 1)
+            .bind(permit.reach().limits().map(Json))
             .fetch_all(&mut *transaction)
             .await
             .map_err(failed)?;

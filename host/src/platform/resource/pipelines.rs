@@ -131,7 +131,8 @@ statements! {
     LIST = "select * from pipelines where tenant = $1 and ($2::text is null or id > $2::uuid)
             and ($3::jsonb ->> 'name' is null or name = $3 ->> 'name')
             and ($3 ->> 'projectId' is null or project_id = ($3 ->> 'projectId')::uuid)
-            and ($3 ->> 'status' is null or status = $3 ->> 'status') order by id limit $4";
+            and ($3 ->> 'status' is null or status = $3 ->> 'status') and weir_reaches(id::text, $5)
+            order by id limit $4";
     GET = "select * from pipelines where tenant = $1 and id = $2::uuid";
     LOCK = "select * from pipelines where tenant = $1 and id = $2::uuid for update";
     /// `nextVersion` counts up; no form of a client has it.

@@ -127,7 +127,8 @@ statements! {
               returning *";
     LIST = "select * from projects where tenant = $1 and ($2::text is null or id > $2::uuid)
             and ($3::jsonb ->> 'name' is null or name = $3 ->> 'name')
-            and ($3 ->> 'ownerId' is null or owner_id = ($3 ->> 'ownerId')::uuid) order by id limit $4";
+            and ($3 ->> 'ownerId' is null or owner_id = ($3 ->> 'ownerId')::uuid) and weir_reaches(id::text, $5)
+            order by id limit $4";
     GET = "select * from projects where tenant = $1 and id = $2::uuid";
     LOCK = "select * from projects where tenant = $1 and id = $2::uuid for update";
     UPDATE = "update projects p set name = coalesce(f.name, p.name), description = coalesce(f.description, p.description),

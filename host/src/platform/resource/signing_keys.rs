@@ -123,7 +123,8 @@ statements! {
               from jsonb_to_record($3::jsonb) as f (name text, \"publicKey\" text)
               returning *";
     LIST = "select * from signing_keys where tenant = $1 and ($2::text is null or id > $2::uuid)
-            and ($3::jsonb ->> 'name' is null or name = $3 ->> 'name') order by id limit $4";
+            and ($3::jsonb ->> 'name' is null or name = $3 ->> 'name') and weir_reaches(id::text, $5)
+            order by id limit $4";
     ALL = "select * from signing_keys where tenant = $1 order by id";
     GET = "select * from signing_keys where tenant = $1 and id = $2::uuid";
     LOCK = "select * from signing_keys where tenant = $1 and id = $2::uuid for update";

@@ -229,7 +229,8 @@ statements! {
               returning *";
     LIST = "select * from tenants where $1::text is not null and ($2::text is null or slug > $2)
             and ($3::jsonb ->> 'name' is null or name = $3 ->> 'name')
-            and ($3 ->> 'status' is null or status = $3 ->> 'status') order by slug limit $4";
+            and ($3 ->> 'status' is null or status = $3 ->> 'status') and weir_reaches(slug, $5)
+            order by slug limit $4";
     GET = "select * from tenants where $1::text is not null and slug = $2";
     LOCK = "select * from tenants where $1::text is not null and slug = $2 for update";
     UPDATE = "update tenants t set name = coalesce(f.name, t.name), status = coalesce(f.status, t.status),

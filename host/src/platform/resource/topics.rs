@@ -239,7 +239,8 @@ statements! {
     LIST = "select * from kafka_topics where tenant = $1 and ($2::text is null or name > $2)
             and ($3::jsonb ->> 'format' is null or format = $3 ->> 'format')
             and ($3 ->> 'schemaId' is null or schema_id = ($3 ->> 'schemaId')::uuid)
-            and ($3 ->> 'ingest' is null or ingest = ($3 ->> 'ingest')::boolean) order by name limit $4";
+            and ($3 ->> 'ingest' is null or ingest = ($3 ->> 'ingest')::boolean) and weir_reaches(name, $5)
+            order by name limit $4";
     GET = "select * from kafka_topics where tenant = $1 and name = $2";
     LOCK = "select * from kafka_topics where tenant = $1 and name = $2 for update";
     UPDATE = "update kafka_topics t set format = coalesce(f.format, t.format),

@@ -177,7 +177,8 @@ statements! {
               returning *";
     LIST = "select * from users where tenant = $1 and ($2::text is null or id > $2::uuid)
             and ($3::jsonb ->> 'email' is null or lower(email) = lower($3 ->> 'email'))
-            and ($3 ->> 'status' is null or status = $3 ->> 'status') order by id limit $4";
+            and ($3 ->> 'status' is null or status = $3 ->> 'status') and weir_reaches(id::text, $5)
+            order by id limit $4";
     GET = "select * from users where tenant = $1 and id = $2::uuid";
     LOCK = "select * from users where tenant = $1 and id = $2::uuid for update";
     UPDATE = "update users u set email = coalesce(f.email, u.email), name = coalesce(f.name, u.name),

@@ -156,7 +156,8 @@ statements! {
     LIST = "select * from validators where tenant = $1 and ($2::uuid is null or id > $2)
             and ($4::jsonb ->> 'name' is null or name = $4 ->> 'name')
             and ($4 ->> 'target' is null or target = $4 ->> 'target')
-            and ($4 ->> 'status' is null or status = $4 ->> 'status') order by id limit $3";
+            and ($4 ->> 'status' is null or status = $4 ->> 'status') and weir_reaches(id::text, $5)
+            order by id limit $3";
     GET = "select * from validators where tenant = $1 and id = $2";
     LOCK = "select * from validators where tenant = $1 and id = $2 for update";
     UPDATE = "update validators set name = coalesce($3, name), config = coalesce($4, config),
@@ -207,6 +208,7 @@ impl Platform {
             .bind(after)
             .bind(i64::from(page.limit) + 1)
             .bind(Json(filter))
+            .bind(permit.reach().limits().map(Json))
             .fetch_all(&mut *transaction)
             .await
             .map_err(failed)?;
