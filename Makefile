@@ -3,7 +3,7 @@
 ARGS ?=
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 
-.PHONY: help run test measure soak bench-writer bench-writer-split bench-writer-flat bench-writer-profile bench-wasm fuzz guests fmt lint deny services-clean
+.PHONY: help run test measure soak bench-writer bench-writer-split bench-writer-flat bench-writer-profile bench-wasm bench-policy fuzz guests fmt lint deny services-clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ bench-writer-profile: ## Where Weir's time goes in line b, by perf: target/bench
 bench-wasm: ## Measure what a reading costs in a guest beside native code, list<record> and Extism, 2 minutes (bench/README.md)
 	@scripts/bench wasm $(ARGS)
 
+bench-policy: ## Measure what a decision costs beside casbin and Cedar, and how long new rules take, 3 minutes (bench/README.md)
+	@scripts/bench policy $(ARGS)
+
 guests: ## Build the sample guests into components
 	@scripts/guests
 
@@ -53,8 +56,9 @@ fmt: ## Format all Rust code
 	@cargo fmt --all --manifest-path bench/Cargo.toml
 	@cargo fmt --all --manifest-path bench/peers/Cargo.toml
 	@cargo fmt --manifest-path bench/wasm/Cargo.toml
+	@cargo fmt --manifest-path bench/policy/Cargo.toml
 
-# Not on bench/wasm and bench/peers, which would have every run compile two versions of wasmtime.
+# Not on bench/wasm, bench/policy and bench/peers, which would have every run compile Cedar and two versions of wasmtime.
 lint: ## Clippy on host, tests, guests and bench; warnings are errors
 	@cargo clippy --workspace --all-targets --locked -- -D warnings
 	@cargo clippy --manifest-path validators/Cargo.toml --workspace --locked -- -D warnings

@@ -89,6 +89,7 @@ pub async fn things(app: &App) -> Vec<(&'static str, String)> {
         ("{schemaRef}", "room".to_owned()),
         ("{resource}", "schemas".to_owned()),
         ("{bucket}", "reports".to_owned()),
+        ("{file}", "roles.csv".to_owned()),
         ("{name}", "a.txt".to_owned()),
     ]
 }
@@ -105,6 +106,15 @@ async fn operations(app: &App) -> Vec<Operation> {
         }
         if path.ends_with("/quarantine") {
             path += "?topic=strict";
+        }
+        if path.ends_with("/policies/explain") {
+            path += "?subject=user:ann@acme.example&tenant=acme&object=/timescale/sensors/room-4&action=read";
+        }
+        if path.ends_with("/policies/who-can") {
+            path += "?object=/timescale/sensors/room-4&action=read";
+        }
+        if path.ends_with("/policies/permissions") {
+            path += "?subject=user:ann@acme.example";
         }
         if path.ends_with("/range") {
             path += "?from=2026-05-04T00:00:00Z&to=2026-05-05T00:00:00Z";
@@ -210,6 +220,7 @@ fn body_of(template: &str) -> Option<Value> {
         ("validators", "{id}/shadow") => json!({ "version": null }),
         ("validators", chain) if chain.starts_with("chain/") => json!({ "validatorIds": [] }),
         ("signing-keys", "") => json!({ "name": "theirs", "publicKey": "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=" }),
+        ("policies", "check" | "impact") => json!({ "files": {} }),
         ("quarantine", "replay") => json!({ "filter": { "topic": "strict" } }),
         ("users", "") => json!({ "email": "eve@globex.example" }),
         ("projects", "{id}/members") => json!({ "userId": none, "role": "owner" }),

@@ -124,7 +124,10 @@ async fn a_rule_for_some_sensors_limits_every_list_to_them() {
     reader.get("/api/timescale/sensors/building-7-b/latest").await.expect_error(403);
     reader.get("/api/timescale/sensors/building-7-a/latest").await.expect(200);
     // A topic that is denied is denied in the lists of sensors, too.
-    assert_eq!(shown(&device, "/api/timescale/sensors", "sensorId").await, ["a/b", "building-7-a", "building-7-b", "building-8-a"]);
+    assert_eq!(
+        shown(&device, "/api/timescale/sensors", "sensorId").await,
+        ["a/b", "building-7-a", "building-7-b", "building-8-a"]
+    );
     device.get("/api/timescale/topics/secret/readings").await.expect_error(403);
     device.get("/api/timescale/sensors/building-7-c/latest").await.expect_error(404);
     // A reach in which there is nothing shows nothing; none at all is a no.
@@ -184,5 +187,78 @@ async fn what_is_denied_by_its_id_is_in_no_list_and_a_scope_limits_lists_as_well
     assert!(within(LIVE, live).await);
     assert_eq!(shown(&narrow, "/api/timescale/sensors", "sensorId").await, ["building-8-a"]);
     narrow.get("/api/platform/projects").await.expect_error(403);
+    app.stop();
+}
+
+#[tokio::test]
+async fn rules_that_let_somebody_into_another_tenant_are_refused_until_somebody_says_that_it_is_meant() {
+    let app = App::start().await;
+    let stranger = app.client("globex", "reader").with("x-tenant", "acme");
+    stranger.get("/api/platform/projects").await.expect_error(403);
+    let on_record = async || {
+        let sql = "select count(*) from decisions where home = 'globex' and not allowed";
+        let count: i64 = sqlx::query_scalar(sql).fetch_one(&app.databases.platform().await).await.expect("a count");
+        count > 0
+    };
+    assert!(within(Duration::from_secs(20), on_record).await, "the denial is not on record");
+    // What is on record is known to the watcher with the next look at it.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let file = app.policies().join("platform.csv");
+    let before = fs::read_to_string(&file).expect("a policy file");
+    fs::write(&file, format!("{before}\ng, globex/token:reader, platform-administrator, *\n")).expect("written");
+    let told = within(LIVE, async || {
+        let policy = app.nobody().get("/health").await.expect(200)["details"]["policy"].clone();
+        policy["message"].as_str().is_some_and(|said| said.contains("reaches beyond its own tenant"))
+    });
+    assert!(told.await, "{}", app.nobody().get("/health").await.expect(200));
+    stranger.get("/api/platform/projects").await.expect_error(403);
+    let case = "allow, globex/token:reader, globex, /platform/tenants/acme, admin\n";
+    fs::write(app.policies().join("meant.test.csv"), case).expect("written");
+    assert!(within(LIVE, async || stranger.get("/api/platform/projects").await.status == 200).await, "it is meant");
+    app.stop();
+}
+
+#[tokio::test]
+async fn administrators_of_the_platform_read_check_weigh_and_explain_the_policy_by_rest() {
+    let app = App::start().await;
+    let administrator = app.administrator();
+    app.client("acme", "nobody").get("/api/platform/projects").await.expect_error(403);
+    let policies = administrator.get("/api/platform/policies").await.expect(200)["data"].clone();
+    let names: Vec<&str> = policies["files"].as_array().expect("files").iter().filter_map(|file| file["name"].as_str()).collect();
+    assert!(names.contains(&"model.conf") && names.contains(&"tenants/acme.csv"), "{names:?}");
+    let file = administrator.get("/api/platform/policies/files/tenants/acme.csv").await.expect(200)["data"]["text"].clone();
+    assert!(file.as_str().is_some_and(|text| text.contains("token:reader")), "{file}");
+    administrator.get("/api/platform/policies/files/tenants/none.csv").await.expect_error(404);
+    // It is about all tenants, so that nobody of one sees it.
+    app.acme().get("/api/platform/policies").await.expect_error(403);
+
+    let broken = json!({ "files": { "tenants/acme.csv": "p, reader, acme, /timescale/**, read, Deny\n" } });
+    let checked = administrator.post("/api/platform/policies/check", &broken).await.expect(200)["data"].clone();
+    assert_eq!((&checked["sound"], &checked["mistakes"][0]["line"]), (&json!(false), &json!(1)), "{checked}");
+    assert!(administrator.post("/api/platform/policies/impact", &broken).await.expect_error(422).contains("have mistakes"));
+    let more = format!("{}g, token:nobody, reader, acme\n", file.as_str().expect("text"));
+    let sound = json!({ "files": { "tenants/acme.csv": more } });
+    let checked = administrator.post("/api/platform/policies/check", &sound).await.expect(200)["data"].clone();
+    assert_eq!((&checked["sound"], checked["mistakes"].as_array().map(Vec::len)), (&json!(true), Some(0)), "{checked}");
+    let gains = async || {
+        let impact = administrator.post("/api/platform/policies/impact", &sound).await.expect(200)["data"].clone();
+        impact["differences"].as_array().is_some_and(|found| {
+            found.iter().any(|one| one["change"] == "gains" && one["subject"] == "token:nobody" && one["tenant"] == "acme")
+        })
+    };
+    assert!(within(Duration::from_secs(20), gains).await, "the denial is not weighed");
+
+    let explain = "/api/platform/policies/explain?subject=token:reader&tenant=acme&object=/timescale/sensors/a";
+    let denied = administrator.get(&format!("{explain}&action=write")).await.expect(200)["data"].clone();
+    assert_eq!((&denied["allowed"], &denied["roles"]), (&json!(false), &json!(["reader"])), "{denied}");
+    assert!(denied["nearest"][0]["fails"].as_str().is_some_and(|said| said.contains("action: ")), "{denied}");
+    administrator.get(&format!("{explain}&action=look")).await.expect_error(400);
+    let holders =
+        administrator.get("/api/platform/policies/who-can?object=/timescale/sensors/a&action=read&tenant=acme").await.expect(200);
+    let holders: Vec<&str> =
+        holders["data"].as_array().expect("a list").iter().filter_map(|one| one["subject"].as_str()).collect();
+    assert!(holders.contains(&"acme/token:reader") && !holders.contains(&"acme/token:nobody"), "{holders:?}");
+    let of_reader = administrator.get("/api/platform/policies/permissions?subject=token:reader&tenant=acme").await.expect(200);
+    assert!(of_reader["data"].as_array().is_some_and(|rules| rules.iter().all(|rule| rule["by"] == "reader")), "{of_reader}");
     app.stop();
 }

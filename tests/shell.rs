@@ -195,3 +195,118 @@ async fn quarantine_from_the_shell_is_listed_replayed_and_deleted() {
     assert!(!nowhere.status.success() && said(&nowhere).contains("nowhere"), "{}", said(&nowhere));
     app.stop();
 }
+
+/// A folder with the roles of the repository and a tenant `acme` of these lines.
+fn policies(acme: &str, cases: &str) -> tempfile::TempDir {
+    let folder = tempfile::Builder::new().prefix("policies").tempdir().expect("a folder");
+    fs::create_dir(folder.path().join("tenants")).expect("made");
+    for name in ["model.conf", "platform.csv", "roles.csv"] {
+        fs::copy(format!("policies/{name}"), folder.path().join(name)).expect("copied");
+    }
+    fs::write(folder.path().join("tenants/acme.csv"), acme).expect("written");
+    fs::write(folder.path().join("tenants/acme.test.csv"), cases).expect("written");
+    folder
+}
+
+#[test]
+fn policy_test_says_of_each_case_what_decides_it() {
+    let folder = policies(
+        "g, user:ann, reader, acme\n",
+        "allow, user:ann, acme, /timescale/sensors/a, read\nallow, user:bob, acme, /timescale/sensors/a, read\n",
+    );
+    let tested = weir(&["policy", "test", &folder.path().display().to_string()], &BTreeMap::new());
+    let lines = said(&tested);
+    assert!(!tested.status.success(), "{lines}");
+    assert!(
+        lines.contains("ok      ") && lines.contains("acme.test.csv:1: allow, user:ann, acme, /timescale/sensors/a, read"),
+        "{lines}"
+    );
+    assert!(lines.contains("FAILED  ") && lines.contains("1 of 2 cases hold"), "{lines}");
+    assert!(weir(&["policy", "test", "policies"], &BTreeMap::new()).status.success());
+}
+
+#[test]
+fn policy_explain_names_the_rule_or_the_nearest_ones() {
+    let folder = policies("g, user:ann, reader, acme\np, user:bob, acme, /timescale/sensors/building-7-*, read, allow\n", "");
+    let path = folder.path().display().to_string();
+    let explain = |subject: &str, object: &str, action: &str| {
+        weir(&["policy", "explain", subject, "acme", object, action, "--policies", &path], &BTreeMap::new())
+    };
+    let allowed = explain("user:ann", "/timescale/sensors/room-4", "read");
+    assert!(allowed.status.success(), "{}", said(&allowed));
+    assert!(
+        said(&allowed).contains("allowed: ")
+            && said(&allowed).contains("roles.csv:")
+            && said(&allowed).contains("in acme: reader")
+    );
+    let action = explain("user:ann", "/timescale/sensors/room-4", "write");
+    assert!(!action.status.success());
+    assert!(said(&action).contains("action: it allows read, not write"), "{}", said(&action));
+    let object = explain("user:bob", "/timescale/sensors/building-8-a", "read");
+    assert!(said(&object).contains("object: /timescale/sensors/building-7-* does not cover"), "{}", said(&object));
+    assert!(said(&explain("user:ann", "/timescale/sensors/*", "read")).contains("an object is one"));
+    let tenant =
+        weir(&["policy", "explain", "reader", "acme", "/timescale/sensors/a", "read", "--policies", &path], &BTreeMap::new());
+    assert!(said(&tenant).contains("is a role"), "{}", said(&tenant));
+}
+
+#[test]
+fn policy_who_can_and_permissions_answer_of_everybody_whom_the_rules_name() {
+    let folder = policies(
+        "g, user:ann, reader, acme\ng, token:gauge, device, acme\np, user:ann, acme, /timescale/sensors/secret, read, deny\n",
+        "",
+    );
+    let path = folder.path().display().to_string();
+    let ask = |rest: &[&str]| said(&weir(&[&["policy"], rest, &["--policies", &path]].concat(), &BTreeMap::new()));
+    let readers = ask(&["who-can", "/timescale/sensors/room-4", "read", "--tenant", "acme"]);
+    assert!(readers.contains("acme  acme/user:ann") && readers.contains("default/token:bootstrap"), "{readers}");
+    assert!(!readers.contains("token:gauge"), "{readers}");
+    let secret = ask(&["who-can", "/timescale/sensors/secret", "read", "--tenant", "acme"]);
+    assert!(!secret.contains("user:ann"), "{secret}");
+    let of_ann = ask(&["permissions", "acme/user:ann"]);
+    assert!(of_ann.contains("deny read /timescale/sensors/secret  by acme/user:ann") && of_ann.contains("by reader"), "{of_ann}");
+    assert!(ask(&["permissions", "user:ann"]).contains("--tenant"));
+    assert!(ask(&["permissions", "user:nobody", "--tenant", "acme"]).contains("no rule speaks of"));
+}
+
+#[tokio::test]
+async fn policy_impact_says_who_gains_and_loses_and_refuses_what_crosses_a_tenant() {
+    let app = App::start().await;
+    app.client("acme", "reader").get("/api/timescale/sensors").await.expect(200);
+    app.client("acme", "nobody").get("/api/platform/projects").await.expect_error(403);
+    app.client("globex", "reader").with("x-tenant", "acme").get("/api/platform/projects").await.expect_error(403);
+    let kept = async || {
+        let sql = "select count(*) from decisions where subject in ('token:reader', 'token:nobody')";
+        let count: i64 = sqlx::query_scalar(sql).fetch_one(&app.databases.platform().await).await.expect("a count");
+        count >= 3
+    };
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while !kept().await {
+        assert!(std::time::Instant::now() < deadline, "the decisions are not on record");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    let mut variables = variables(&app.databases);
+    variables.insert("WEIR_POLICIES", app.policies().display().to_string());
+    let other = tempfile::Builder::new().prefix("policies").tempdir().expect("a folder");
+    let copied =
+        std::process::Command::new("cp").arg("-r").arg(format!("{}/.", app.policies().display())).arg(other.path()).status();
+    assert!(copied.expect("cp").success());
+    let file = other.path().join("tenants/acme.csv");
+    let rules = fs::read_to_string(&file).expect("a policy file");
+    fs::write(&file, rules.replace("g, token:reader, reader, acme", "g, token:nobody, reader, acme")).expect("written");
+    let folder = other.path().display().to_string();
+    let told = weir(&["policy", "impact", &folder], &variables);
+    let lines = said(&told);
+    assert!(told.status.success(), "{lines}");
+    assert!(lines.contains("gains  token:nobody in acme: read /platform/projects"), "{lines}");
+    assert!(lines.contains("loses  token:reader in acme: read /timescale/sensors"), "{lines}");
+    let platform = other.path().join("platform.csv");
+    let rules = fs::read_to_string(&platform).expect("a policy file");
+    fs::write(&platform, format!("{rules}\ng, globex/token:reader, platform-administrator, *\n")).expect("written");
+    let told = weir(&["policy", "impact", &folder, "--json"], &variables);
+    let impact: serde_json::Value = serde_json::from_slice(&told.stdout).expect("JSON");
+    assert!(!told.status.success() && impact["loads"] == false, "{impact}");
+    let first = &impact["differences"][0];
+    assert_eq!((&first["change"], &first["subject"]), (&"crosses".into(), &"token:reader".into()), "{impact}");
+    app.stop();
+}

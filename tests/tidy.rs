@@ -31,7 +31,18 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("guest", &[]),
     ("secrets", &[]),
     // 2 stores: a permit, and the traits that deciders own
-    ("platform", &["policy::Denied", "policy::Permit", "guest::load::CodeCache", "guest::Claim", "guest::CodeCache"]),
+    (
+        "platform",
+        &[
+            "policy::Denied",
+            "policy::Permit",
+            "policy::impact::Asked",
+            "policy::record::Noted",
+            "guest::load::CodeCache",
+            "guest::Claim",
+            "guest::CodeCache",
+        ],
+    ),
     ("timescale", &["policy::Permit"]),
     ("objects", &["policy::Permit"]),
     ("kafka", &["policy::Permit"]),

@@ -12,11 +12,12 @@ use crate::error::Chain;
 use crate::gate::Gate;
 use crate::model::{Caller, Tenant};
 use crate::settings::{LogFormat, SETTINGS, Settings};
-use crate::{dev, guest, policy, serve};
+use crate::{dev, guest, serve};
 
 mod audit;
 mod doctor;
 mod ledger;
+mod policy;
 mod quarantine;
 mod secrets;
 mod token;
@@ -76,7 +77,7 @@ enum Command {
     /// Policy files.
     Policy {
         #[command(subcommand)]
-        command: PolicyCommand,
+        command: policy::Command,
     },
     /// A validator of one's own: start a project, build it, test it as Weir runs it, upload it.
     Validator {
@@ -104,16 +105,6 @@ pub(crate) struct FromFile {
     /// A TOML file of settings; the environment wins over it.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-}
-
-#[derive(Debug, Subcommand)]
-enum PolicyCommand {
-    /// Read all policy files and run their cases; every mistake is a line with its file and number.
-    Check {
-        /// The folder of policy files.
-        #[arg(default_value = "policies")]
-        folder: PathBuf,
-    },
 }
 
 /// A command that failed: one line for standard error.
@@ -186,7 +177,7 @@ fn act(command: Command) -> Result<ExitCode, Failure> {
         Command::Ledger { file, command } => return on_runtime(ledger::run(settings(&file)?, command)),
         Command::Audit { file, command } => return on_runtime(audit::run(settings(&file)?, command)),
         Command::Secrets { file, command } => return on_runtime(secrets::run(settings(&file)?, command)),
-        Command::Policy { command: PolicyCommand::Check { folder } } => return check_policies(&folder),
+        Command::Policy { command } => return policy::run(command),
         Command::Validator { command } => return validator::run(command),
         Command::Doctor(file) => return on_runtime(doctor::run(&settings(&file)?)),
         Command::Settings => print_settings()?,
@@ -230,19 +221,4 @@ fn print_settings() -> Result<(), Failure> {
         print_line(&format!("| `{}` | `{}` | {default} | {} |", setting.key, setting.environment, setting.about))?;
     }
     Ok(())
-}
-
-fn check_policies(folder: &std::path::Path) -> Result<ExitCode, Failure> {
-    match policy::files::check(folder) {
-        Ok(summary) => {
-            print_line(&summary.to_string())?;
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(mistakes) => {
-            for mistake in mistakes {
-                print_line(&mistake.to_string())?;
-            }
-            Ok(ExitCode::FAILURE)
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! What Weir does by itself, without input: on a timer, on every replica, and so that a second one at it does no harm.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chrono::TimeDelta;
@@ -19,6 +19,41 @@ pub async fn record_modules(gate: Arc<Gate>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         rest(&stop, limits::RECORD_EVERY).await;
         gate.records_write().await;
+    }
+}
+
+/// Writes down what the policy decided, and learns which requests, denied lately on any replica, new rules must not let through.
+pub async fn record_decisions(gate: Arc<Gate>, keep: TimeDelta, stop: CancellationToken) {
+    let (record, mut since) = (gate.policy.record(), Instant::now());
+    while !stop.is_cancelled() {
+        rest(&stop, limits::DECISIONS_EVERY).await;
+        if since.elapsed() >= limits::DECISIONS_ROUND {
+            since = Instant::now();
+            record.next_round();
+        }
+        let noted = record.take();
+        if !noted.is_empty()
+            && let Err(error) = gate.platform.decisions_keep(&noted).await
+        {
+            tracing::debug!(error = %Chain(&error), decisions = noted.len(), "decisions could not be written down, and are in no record");
+        }
+        match gate.platform.decisions_crossing(gate.clock.now() - keep).await {
+            Ok(asked) => gate.policy.set_crossings(asked),
+            Err(error) => tracing::debug!(error = %Chain(&error), "requests that would have crossed a tenant could not be read"),
+        }
+    }
+}
+
+/// Takes away decisions that are older than they are to be kept.
+pub async fn forget_decisions(gate: Arc<Gate>, keep: TimeDelta, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        match gate.platform.decisions_forget(gate.clock.now(), keep).await {
+            Ok(decisions) => {
+                tracing::debug!(decisions, "{decisions} decisions on record were old, and are gone");
+            }
+            Err(error) => tracing::debug!(error = %Chain(&error), "old decisions could not be taken away"),
+        }
+        rest(&stop, limits::FORGET_EVERY).await;
     }
 }
 

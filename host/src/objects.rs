@@ -409,7 +409,8 @@ mod tests {
     /// A permit of the first administrator, by the policy files of this repository.
     fn permit() -> Permit {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
-        let policy = Policy::load(policy::Options { folder, vitals: Arc::new(Vitals::new()) }).expect("sound files");
+        let policy =
+            Policy::load(policy::Options { folder, vitals: Arc::new(Vitals::new()), log_allowed: 0 }).expect("sound files");
         let tenant = Tenant::parse("default").expect("a tenant");
         let caller = Caller {
             subject: Subject::token("bootstrap"),

@@ -121,7 +121,11 @@ fn kafka_security(settings: &crate::settings::Kafka) -> kafka::Security {
 /// All parts behind one gate, none of them running yet.
 pub async fn gate(settings: &Settings) -> Result<Gate, Failure> {
     let vitals = Arc::new(Vitals::new());
-    let files = policy::Options { folder: settings.policies.clone(), vitals: Arc::clone(&vitals) };
+    let files = policy::Options {
+        folder: settings.policies.clone(),
+        vitals: Arc::clone(&vitals),
+        log_allowed: settings.policy.log_allowed,
+    };
     let loaded = tokio::task::spawn_blocking(move || Policy::load(files)).await?;
     let policy = loaded.map_err(|mistakes| {
         let lines: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
@@ -208,6 +212,9 @@ pub async fn run_until(
     if prepare(&gate, &settings, &stop).await {
         tracker.spawn(Arc::clone(&gate.platform).run(stop.clone()));
         tracker.spawn(jobs::record_modules(Arc::clone(&gate), stop.clone()));
+        let keep = TimeDelta::days(settings.policy.record_days.into());
+        tracker.spawn(jobs::record_decisions(Arc::clone(&gate), keep, stop.clone()));
+        tracker.spawn(jobs::forget_decisions(Arc::clone(&gate), keep, stop.clone()));
         tracker.spawn(jobs::forget_answers(Arc::clone(&gate), stop.clone()));
         tracker.spawn(jobs::forget_sessions(Arc::clone(&gate), stop.clone()));
         if let Some(days) = settings.audit.keep_days {

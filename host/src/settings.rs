@@ -6,6 +6,7 @@
 
 mod identity;
 mod kafka;
+mod records;
 mod registry;
 mod storage;
 
@@ -20,6 +21,7 @@ use serde::Deserialize;
 
 pub use self::identity::{Auth, Oidc};
 pub use self::kafka::{EndpointCheck, SaslMechanism, SecurityProtocol};
+pub use self::records::{Audit, PolicySettings};
 pub use self::registry::Registry;
 pub use self::storage::{Place, Storage};
 use crate::limits;
@@ -52,6 +54,8 @@ macro_rules! settings {
 settings! {
     "role" "WEIR_ROLE" Some("all"), "Which part runs: `api`, `writer` or `all`.";
     "policies" "WEIR_POLICIES" Some("policies"), "The folder of policy files.";
+    "policy.log_allowed" "WEIR_POLICY_LOG_ALLOWED" Some("0"), "Of so many allowed decisions one is logged: 1 logs all, 100 one in a hundred, 0 none. Denied ones are all logged.";
+    "policy.record_days" "WEIR_POLICY_RECORD_DAYS" Some("7"), "Days that decisions are kept on record, for `weir policy impact`.";
     "secret_keys" "WEIR_SECRET_KEYS" None, "Keys that encrypt the secrets of connectors: `name:base64` of 32 bytes each, separated by commas. The first encrypts, all of them decrypt.";
     "bootstrap_token" "WEIR_BOOTSTRAP_TOKEN" None, "On an empty platform database only: the API token of the first administrator, of tenant `default`. At least 16 characters.";
     "log_format" "WEIR_LOG_FORMAT" Some("json"), "`json` or `text`. What is logged is chosen by `WEIR_LOG`, such as `info,weir=debug`.";
@@ -315,14 +319,6 @@ pub struct Events {
     pub topic: String,
 }
 
-/// The audit log.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Audit {
-    /// Days that entries are kept; for ever, where it is not given.
-    pub keep_days: Option<u32>,
-}
-
 /// All settings of one process.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -331,6 +327,8 @@ pub struct Settings {
     pub role: Role,
     /// The folder of policy files.
     pub policies: PathBuf,
+    /// What is written down of decisions.
+    pub policy: PolicySettings,
     /// Keys that encrypt secrets.
     pub secret_keys: Option<Secret>,
     /// The first administrator's token.
@@ -455,6 +453,7 @@ impl Settings {
                 format!("must have at least {} characters", limits::BOOTSTRAP_TOKEN_CHARACTERS),
             ));
         }
+        within("policy.record_days", self.policy.record_days.into(), 1, limits::DECISIONS_DAYS.into())?;
         if let Some(days) = self.audit.keep_days {
             within("audit.keep_days", days.into(), 1, 36_500)?;
         }
@@ -572,7 +571,7 @@ mod tests {
 
     #[test]
     fn a_mistyped_variable_is_answered_with_the_nearest_name() {
-        assert!(mistake(&[("WEIR_POLICYS", "x")]).contains("did you mean WEIR_POLICIES?"));
+        assert!(mistake(&[("WEIR_POLICES", "x")]).contains("did you mean WEIR_POLICIES?"));
     }
 
     #[test]

@@ -70,6 +70,8 @@ terms! {
     Signature = text(88, 88).pattern(Some("^[A-Za-z0-9+/]{85}[AQgw]==$"));
     /// `nextCursor` of the page before. What it says is the endpoint's own affair.
     Cursor = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[A-Za-z0-9_-]*$"));
+    /// One object, by the path that policy files name it by.
+    PolicyObject = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^/(platform|timescale|storage)/[^*]+$")).examples(["/timescale/sensors/room-4"]);
     /// `user:`, `token:` or `service:` and a name.
     SubjectName = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^(user|token|service):"));
     /// 1 to 255 printable ASCII characters and no blanks.

@@ -126,7 +126,7 @@ impl Gate {
 
     /// One decision; the error is the sentence that the client would get.
     fn decide(&self, wisher: &Caller, action: Action, object: &Resource, explained: &mut Explained) -> Result<Permit, String> {
-        let decided = self.policy.authorise(wisher, action, object);
+        let decided = self.policy.consider(wisher, action, object);
         explained.decisions.push(Decision {
             object: object.as_str().to_owned(),
             action,

@@ -13,6 +13,7 @@ pub mod health;
 mod identity;
 pub mod ledger;
 pub mod objects;
+pub mod policies;
 pub mod quarantine;
 pub mod readings;
 pub mod records;

@@ -13,6 +13,7 @@ mod input;
 mod layers;
 pub mod ledger;
 mod listen;
+mod policies;
 pub mod quarantine;
 mod readings;
 mod repeats;
@@ -105,6 +106,13 @@ fn routes(api: bool) -> OpenApiRouter<App> {
         .routes(routes!(quarantine::causes))
         .routes(routes!(quarantine::replay::replay))
         .routes(routes!(quarantine::get, quarantine::discard_one))
+        .routes(routes!(policies::list))
+        .routes(routes!(policies::file))
+        .routes(routes!(policies::check))
+        .routes(routes!(policies::impact))
+        .routes(routes!(policies::explain))
+        .routes(routes!(policies::who_can))
+        .routes(routes!(policies::permissions))
         .routes(routes!(audit::list))
         .routes(routes!(audit::get))
         .merge(resources::routes());

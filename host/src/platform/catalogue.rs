@@ -11,8 +11,8 @@ use super::chains::steps_of;
 use super::resource::Resource as _;
 use super::resource::topics::Topic;
 use super::schemas::{AVRO, JSON_SCHEMA};
-use super::{Platform, failed, statements};
-use crate::error::{Error, Kind, Result};
+use super::{Platform, failed, statements, unreadable};
+use crate::error::Result;
 use crate::model::{Conflict, ErrorStrategy, Tenant, TopicFormat, WriteMode};
 use crate::policy::Permit;
 use crate::rules::{ChainOf, Rules, SchemaVersion, Step};
@@ -106,10 +106,4 @@ impl Platform {
 
 pub(super) fn strategy(column: &'static str, word: &str) -> Result<ErrorStrategy> {
     ErrorStrategy::parse(word).ok_or_else(|| unreadable(column, word))
-}
-
-/// A value that the table's own check should have refused.
-pub(super) fn unreadable(column: &'static str, value: &str) -> Error {
-    Error::new(Kind::Internal, "Weir failed to handle this request; the request id finds it in the log.")
-        .caused_by(format!("column {column} holds `{value}`"))
 }

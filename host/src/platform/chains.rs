@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use sqlx::{FromRow, Postgres, Transaction};
 use uuid::Uuid;
 
-use super::catalogue::{strategy, unreadable};
-use super::{Platform, audit, failed, statements};
+use super::catalogue::strategy;
+use super::{Platform, audit, failed, statements, unreadable};
 use crate::error::Result;
 use crate::model::Grant;
 use crate::policy::Permit;

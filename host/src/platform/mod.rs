@@ -8,6 +8,7 @@ pub mod audit;
 pub mod catalogue;
 pub mod chains;
 mod code;
+pub mod decisions;
 pub mod files;
 pub mod idempotency;
 pub mod identity;
@@ -80,6 +81,7 @@ pub fn all_statements() -> impl Iterator<Item = (&'static str, &'static str)> {
         audit::STATEMENTS,
         catalogue::STATEMENTS,
         code::STATEMENTS,
+        decisions::STATEMENTS,
         files::STATEMENTS,
         identity::STATEMENTS,
         chains::STATEMENTS,
@@ -314,6 +316,12 @@ fn exactly_one(done: &sqlx::postgres::PgQueryResult, what: &str) -> Result<()> {
         found => Err(Error::new(Kind::Internal, "Weir failed to handle this request; the request id finds it in the log.")
             .caused_by(format!("{what}: expected to change 1 row, changed {found}"))),
     }
+}
+
+/// A value that the table's own check should have refused.
+fn unreadable(column: &'static str, value: &str) -> Error {
+    Error::new(Kind::Internal, "Weir failed to handle this request; the request id finds it in the log.")
+        .caused_by(format!("column {column} holds `{value}`"))
 }
 
 /// The tenant that Weir makes on an empty database.

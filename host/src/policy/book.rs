@@ -5,10 +5,11 @@
 //! that the same patterns cover: it is kept by (patterns, action, subject). Tests hold all of it against plain casbin over all rules.
 
 use std::borrow::Borrow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::hash::Hash;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use casbin::function_map::{OperatorFunction, dynamic_to_str};
@@ -21,6 +22,7 @@ use crate::limits;
 use crate::model::{Action, Caller, Resource, Tenant};
 
 use super::files::Place;
+use super::impact::Asked;
 use super::line::{self, Link, Rule};
 use super::pattern::{self, Set};
 use super::reach::{Collection, Reached};
@@ -39,11 +41,15 @@ pub(super) type Decision = Result<Arc<str>, Arc<str>>;
 /// All rules of one revision.
 pub(super) struct Book {
     pub(super) revision: Arc<str>,
+    /// The files that it was made from, with their texts.
+    pub(super) files: Vec<(Arc<str>, String)>,
+    /// Subjects that a case lets do something in a tenant. Whoever writes one means it.
+    pub(super) meant: HashSet<(String, Tenant)>,
     model: DefaultModel,
-    rules: Vec<Placed<Rule>>,
-    links: Vec<Placed<Link>>,
+    pub(super) rules: Vec<Placed<Rule>>,
+    pub(super) links: Vec<Placed<Link>>,
     /// The rules for `*` alone: for tenants without rules of their own, and for what belongs to no tenant.
-    everywhere: Domain,
+    pub(super) everywhere: Domain,
     own: HashMap<Tenant, Own>,
 }
 
@@ -84,12 +90,17 @@ impl Book {
             let built = Domain::new(tenant.as_str(), &model, &rules, &links, own)?;
             own.domain.get_or_init(|| Ok(built));
         }
-        Ok(Self { revision, model, rules, links, everywhere, own })
+        Ok(Self { revision, files: Vec::new(), meant: HashSet::new(), model, rules, links, everywhere, own })
     }
 
-    /// How many tenants have rules of their own.
-    pub(super) fn tenants(&self) -> usize {
-        self.own.len()
+    /// The tenants that have rules of their own.
+    pub(super) fn owners(&self) -> impl Iterator<Item = &Tenant> {
+        self.own.keys()
+    }
+
+    /// Whether a case says that whoever asks this may do something there.
+    pub(super) fn means(&self, asked: &Asked) -> bool {
+        self.meant.contains(&(line::qualified(&asked.home, &asked.subject), asked.tenant.clone()))
     }
 
     /// Whether the rules allow it, and why not.
@@ -98,6 +109,19 @@ impl Book {
         match self.domain(&caller.tenant, resource) {
             Ok(domain) => domain.decide(&self.rules, &subject, action, resource.as_str()),
             Err(message) => Err(message.as_str().into()),
+        }
+    }
+
+    /// The same, and whether it is the first of its kind in this round.
+    pub(super) fn decide_in(&self, round: u32, caller: &Caller, action: Action, resource: &Resource) -> (Decision, bool) {
+        let subject = line::qualified(&caller.home, &caller.subject);
+        match self.domain(&caller.tenant, resource) {
+            Ok(domain) => {
+                let known = domain.look_up(&self.rules, &subject, action, resource.as_str());
+                let first = known.noted.load(Ordering::Relaxed) != round && known.noted.swap(round, Ordering::Relaxed) != round;
+                (known.decision.clone(), first)
+            }
+            Err(message) => (Err(message.as_str().into()), false),
         }
     }
 
@@ -122,17 +146,22 @@ impl Book {
     }
 
     /// The tenants themselves belong to no tenant: whatever a tenant's file says, it cannot speak of them.
-    fn domain(&self, tenant: &Tenant, resource: &Resource) -> Result<&Domain, &String> {
-        let of_tenants =
-            resource.as_str().strip_prefix(pattern::TENANTS).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    pub(super) fn domain(&self, tenant: &Tenant, resource: &Resource) -> Result<&Domain, &String> {
         match self.own.get(tenant) {
-            Some(own) if !of_tenants => {
+            Some(own) if !pattern::is_over_tenants(resource.as_str()) => {
                 let build = || Domain::new(tenant.as_str(), &self.model, &self.rules, &self.links, own);
                 own.domain.get_or_init(build).as_ref()
             }
             _ => Ok(&self.everywhere),
         }
     }
+}
+
+/// A decision that is kept.
+pub(super) struct Known {
+    decision: Decision,
+    /// The round that it was last noted in.
+    noted: AtomicU32,
 }
 
 /// A tenant's rules and those for `*`, with casbin over them.
@@ -142,7 +171,7 @@ pub(super) struct Domain {
     /// The rules of each pattern, by its number.
     by_pattern: Vec<Vec<usize>>,
     casbin: Mutex<Enforcer>,
-    kept: RwLock<Kept<Box<[u8]>, Decision>>,
+    kept: RwLock<Kept<Box<[u8]>, Arc<Known>>>,
     /// What subjects reach of collections.
     pub(super) reaches: RwLock<Kept<(String, Action, String), Reached>>,
 }
@@ -188,11 +217,16 @@ impl Domain {
         move |rule| rule.subject == subject || roles.read().has_link(subject, &rule.subject, Some(&self.name))
     }
 
-    fn decide(&self, rules: &[Placed<Rule>], subject: &str, action: Action, path: &str) -> Decision {
+    pub(super) fn decide(&self, rules: &[Placed<Rule>], subject: &str, action: Action, path: &str) -> Decision {
+        self.look_up(rules, subject, action, path).decision.clone()
+    }
+
+    fn look_up(&self, rules: &[Placed<Rule>], subject: &str, action: Action, path: &str) -> Arc<Known> {
+        let known = |decision| Arc::new(Known { decision, noted: AtomicU32::new(0) });
         let matching = self.patterns.matching(path);
         let key = key(&matching, action, subject);
-        if let Some(decision) = self.kept.read().get(&key[..]) {
-            return decision;
+        if let Some(kept) = self.kept.read().get(&key[..]) {
+            return kept;
         }
         let candidates: Vec<&Placed<Rule>> =
             matching.iter().flat_map(|id| &self.by_pattern[*id as usize]).map(|index| &rules[*index]).collect();
@@ -200,12 +234,13 @@ impl Domain {
         // What casbin failed at is not kept: the next request may try again.
         match decision {
             Ok(decision) => {
-                self.kept.write().put(key.into(), decision.clone());
-                decision
+                let known = known(decision);
+                self.kept.write().put(key.into(), Arc::clone(&known));
+                known
             }
             Err(failure) => {
                 tracing::error!(subject, action = action.as_str(), path, failure, "casbin failed; the request is denied");
-                Err("casbin failed; the log says how".into())
+                known(Err("casbin failed; the log says how".into()))
             }
         }
     }

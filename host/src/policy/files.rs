@@ -4,7 +4,7 @@
 //! passed over, since a rule in a file that nobody reads has vanished; hidden files, README and editors' leftovers are passed over.
 //! casbin is handed only what came through; nothing of a folder counts while one thing in it is wrong.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::{self, Write as _};
 use std::fs;
 use std::io::{self, Read};
@@ -15,7 +15,7 @@ use std::time::SystemTime;
 use sha2::{Digest, Sha256};
 
 use crate::limits;
-use crate::model::Tenant;
+use crate::model::{Action, Tenant};
 
 use super::book::{Book, Placed};
 use super::line::{self, Case, Line, Link, Rule};
@@ -107,6 +107,9 @@ struct File {
     bytes: Vec<u8>,
 }
 
+/// What a folder comes to, its cases not yet tried.
+pub(super) type Built = (Book, Vec<Placed<Case>>, Summary);
+
 /// The bytes of all files at one moment.
 #[derive(Debug)]
 pub(super) struct Snapshot {
@@ -124,8 +127,7 @@ impl Snapshot {
         for entry in list(folder, &root, &mut mistakes) {
             match read_bounded(&entry.path) {
                 Ok(bytes) if bytes.len() as u64 > limits::POLICY_FILE_BYTES => {
-                    let message = format!("the file is larger than {} bytes", limits::POLICY_FILE_BYTES);
-                    mistakes.push(Mistake::new(&entry.name, None, message));
+                    mistakes.push(too_large(&entry.name));
                 }
                 Ok(bytes) => files.push(File { name: entry.name.into(), kind: entry.kind, bytes }),
                 Err(error) => mistakes.push(unreadable(&entry.name, &error)),
@@ -140,6 +142,17 @@ impl Snapshot {
 
     /// Checks everything, builds the book and runs the cases against it.
     pub(super) fn assemble(&self) -> Result<(Book, Summary), Vec<Mistake>> {
+        let (book, cases, summary) = self.build()?;
+        let mut failed = run(&book, &cases);
+        if !failed.is_empty() {
+            failed.truncate(limits::ERROR_DETAILS);
+            return Err(failed);
+        }
+        Ok((book, summary))
+    }
+
+    /// Checks everything but the cases, and builds the book.
+    pub(super) fn build(&self) -> Result<Built, Vec<Mistake>> {
         let mut parts = Parts::default();
         for file in &self.files {
             parts.take(file);
@@ -161,16 +174,59 @@ impl Snapshot {
             return Err(parts.mistakes);
         }
         let (rules, links, cases) = (parts.rules.len(), parts.links.len(), parts.cases.len());
-        let book = Book::new(self.revision.clone(), parts.model.unwrap_or_default(), parts.rules, parts.links)
+        let mut book = Book::new(self.revision.clone(), parts.model.unwrap_or_default(), parts.rules, parts.links)
             .map_err(|message| vec![Mistake::new(&self.root, None, message)])?;
-        let mut failed = run(&book, &parts.cases);
-        if !failed.is_empty() {
-            failed.truncate(limits::ERROR_DETAILS);
-            return Err(failed);
-        }
-        let tenants = book.tenants();
-        Ok((book, Summary { revision: self.revision.clone(), files: self.files.len(), rules, links, cases, tenants }))
+        let text = |file: &File| (file.name.clone(), String::from_utf8_lossy(&file.bytes).into_owned());
+        book.files = self.files.iter().map(text).collect();
+        let means = |case: &Case| (line::qualified(&case.caller.home, &case.caller.subject), case.caller.tenant.clone());
+        book.meant = parts.cases.iter().filter(|case| case.what.allow).map(|case| means(&case.what)).collect();
+        let (files, tenants) = (self.files.len(), book.owners().count());
+        let summary = Summary { revision: self.revision.clone(), files, rules, links, cases, tenants };
+        Ok((book, parts.cases, summary))
     }
+
+    /// Files as they were read, with others in their places: a text, or `None` where a file is to go. Names are those beneath the folder.
+    pub(super) fn with(files: &[(Arc<str>, String)], changes: &BTreeMap<String, Option<String>>) -> Result<Self, Vec<Mistake>> {
+        let root = files.first().and_then(|(name, _)| name.split('/').next()).unwrap_or("policies").to_owned();
+        let mut texts: BTreeMap<String, String> =
+            files.iter().map(|(name, text)| (name[root.len() + 1..].to_owned(), text.clone())).collect();
+        for (name, text) in changes {
+            match text {
+                Some(text) => drop(texts.insert(name.clone(), text.clone())),
+                None => drop(texts.remove(name)),
+            }
+        }
+        let (mut files, mut mistakes) = (Vec::new(), Vec::new());
+        for (name, text) in texts {
+            let shown = format!("{root}/{name}");
+            match kind_of(&name) {
+                _ if text.len() as u64 > limits::POLICY_FILE_BYTES => mistakes.push(too_large(&shown)),
+                Ok(kind) => files.push(File { name: shown.into(), kind, bytes: text.into_bytes() }),
+                Err(message) => mistakes.push(Mistake::new(&shown, None, message)),
+            }
+        }
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        let revision = revision(&files);
+        Ok(Self { files, revision, root })
+    }
+}
+
+/// A case as it is written.
+pub(super) fn written(case: &Case) -> String {
+    let Case { allow, caller, action, resource } = case;
+    let subject = line::qualified(&caller.home, &caller.subject);
+    let subject = subject.strip_prefix(&format!("{}/", caller.tenant)).unwrap_or(&subject);
+    format!("{}, {subject}, {}, {resource}, {action}", if *allow { "allow" } else { "deny" }, caller.tenant)
+}
+
+/// A rule as it is written.
+pub(super) fn written_rule(rule: &Rule) -> String {
+    let Rule { subject, tenant, object, action, allow } = rule;
+    let tenant = tenant.as_ref().map_or("*", Tenant::as_str);
+    let (action, effect) = (action.map_or("*", Action::as_str), if *allow { "allow" } else { "deny" });
+    format!("p, {subject}, {tenant}, {object}, {action}, {effect}")
 }
 
 /// What the files hold, as far as they were read.
@@ -309,22 +365,31 @@ fn list(folder: &Path, root: &str, mistakes: &mut Vec<Mistake>) -> Vec<Entry> {
             }
         } else if is_folder {
             mistakes.push(Mistake::new(&shown, None, "no folder but tenants/ is read here"));
-        } else if name == "model.conf" {
-            entries.push(Entry { name: shown, path, kind: Kind::Model });
-        } else if name.ends_with(".test.csv") {
-            entries.push(Entry { name: shown, path, kind: Kind::Cases(None) });
-        } else if has_ending(&name) {
-            entries.push(Entry { name: shown, path, kind: Kind::Rules(None) });
         } else {
-            mistakes.push(Mistake::new(&shown, None, "policy files end in `.csv` or `.test.csv`; move this one elsewhere"));
+            match kind_of(&name) {
+                Ok(kind) => entries.push(Entry { name: shown, path, kind }),
+                Err(message) => mistakes.push(Mistake::new(&shown, None, message)),
+            }
         }
     }
     entries.sort_by(|a, b| a.name.cmp(&b.name));
     entries
 }
 
-fn has_ending(name: &str) -> bool {
-    name.strip_suffix(".csv").is_some_and(|stem| !stem.is_empty())
+/// What a file of this name, beneath the folder, is; the error says where it should be.
+fn kind_of(name: &str) -> Result<Kind, String> {
+    match name.split_once('/') {
+        Some(("tenants", file)) if !file.contains('/') => tenant_file(file),
+        Some(_) => Err("no folder but tenants/ is read here".to_owned()),
+        None if name == "model.conf" => Ok(Kind::Model),
+        None if name.ends_with(".test.csv") => Ok(Kind::Cases(None)),
+        None if name.strip_suffix(".csv").is_some_and(|stem| !stem.is_empty()) => Ok(Kind::Rules(None)),
+        None => Err("policy files end in `.csv` or `.test.csv`; move this one elsewhere".to_owned()),
+    }
+}
+
+fn too_large(name: &str) -> Mistake {
+    Mistake::new(name, None, format!("the file is larger than {} bytes", limits::POLICY_FILE_BYTES))
 }
 
 fn tenant_file(name: &str) -> Result<Kind, String> {

@@ -85,7 +85,7 @@ pub(super) fn parse(line: &str, owner: Option<&Tenant>) -> Result<Option<Line>, 
                 allow: effect_word("effect", effect)?,
                 tenant,
             };
-            if rule.tenant.is_some() && rule.object.is_of_tenants() {
+            if rule.tenant.is_some() && rule.object.is_over_tenants() {
                 return Err(format!(
                     "`{object}` belongs to no tenant; only a rule for `*`, outside of tenants/, can speak of it"
                 ));
@@ -115,14 +115,10 @@ pub(super) fn parse_case(line: &str, owner: Option<&Tenant>) -> Result<Option<Ca
         return Err("a case names one tenant, not `*`".to_owned());
     };
     let caller = caller(subject, &tenant)?;
-    if !object.starts_with('/') || object.contains('*') {
-        return Err(format!("a case names one object by its path, such as `/timescale/sensors/room-4`, not `{object}`"));
-    }
+    let resource = self::object(object)?;
     let Some(action) = action_or_all(action)? else {
         return Err("a case names one action, not `*`".to_owned());
     };
-    // What the pattern reader refuses no resource is named, and it writes names as resources do.
-    let resource = Resource::named(Pattern::parse(object)?.as_str());
     Ok(Some(Case { allow, caller, action, resource }))
 }
 
@@ -130,13 +126,22 @@ fn count(kind: &str, form: &str, wanted: usize, found: usize) -> String {
     format!("a `{kind}` line has {wanted} fields ({form}), this one has {found}")
 }
 
+/// One object by its path.
+pub(super) fn object(text: &str) -> Result<Resource, String> {
+    if !text.starts_with('/') || text.contains('*') {
+        return Err(format!("an object is one, named by its path, such as `/timescale/sensors/room-4`, not `{text}`"));
+    }
+    // What the pattern reader refuses no resource is named, and it writes names as resources do.
+    Ok(Resource::named(Pattern::parse(text)?.as_str()))
+}
+
 /// Whom a case speaks of: a subject of the tenant itself, of another (`default/user:x`), or a part of Weir.
-fn caller(name: &str, tenant: &Tenant) -> Result<Caller, String> {
+pub(super) fn caller(name: &str, tenant: &Tenant) -> Result<Caller, String> {
     let qualified = member(name, Some(tenant), None)?;
     let (home, subject) = match qualified.split_once('/') {
         Some((home, subject)) if !is_of_weir(name) => (Tenant::parse(home).map_err(|e| e.to_string())?, subject),
         _ if is_of_weir(name) => (tenant.clone(), name),
-        _ => return Err(format!("a case speaks of a subject, and `{name}` is a role")),
+        _ => return Err(format!("this is to be a subject, and `{name}` is a role")),
     };
     Ok(Caller {
         subject: Subject::named(subject),

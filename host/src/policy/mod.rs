@@ -8,19 +8,24 @@
 //! in a rule means the rule's own tenant's, and a rule for all tenants has to say whose it means. Weir's own parts (`service:…`, `job:…`)
 //! have no home. `/platform/tenants` belongs to no tenant: only rules and links for `*` count there.
 
+pub mod ask;
 mod book;
 mod conf;
 pub mod files;
+pub mod impact;
 mod line;
 mod pattern;
 mod reach;
+pub mod record;
 mod roles;
 pub mod scope;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use prometheus_client::metrics::counter::Counter;
@@ -32,9 +37,12 @@ use crate::vitals::{Vitals, Word};
 pub use files::{Mistake, Summary};
 pub use reach::{Collection, Reach};
 
+use ask::Rulebook;
 use book::Book;
 use files::Snapshot;
+use impact::Asked;
 use reach::Reached;
+use record::{Noted, Record};
 use uuid::Uuid;
 
 /// What a policy is made from.
@@ -44,6 +52,8 @@ pub struct Options {
     pub folder: PathBuf,
     /// Where loads and decisions are counted and the state is shown.
     pub vitals: Arc<Vitals>,
+    /// Of so many allowed decisions one is logged; of 0, none. Denied ones all are.
+    pub log_allowed: u64,
 }
 
 /// The rules at work.
@@ -53,6 +63,13 @@ pub struct Policy {
     book: ArcSwap<Book>,
     allowed: Counter,
     denied: Counter,
+    unrecorded: Counter,
+    log_allowed: u64,
+    /// Allowed decisions since the last one that was logged.
+    unlogged: AtomicU64,
+    record: Record,
+    /// Requests that were denied lately and would have crossed a tenant.
+    crossings: ArcSwap<Vec<Asked>>,
 }
 
 impl fmt::Debug for Policy {
@@ -64,19 +81,58 @@ impl fmt::Debug for Policy {
 impl Policy {
     /// Reads and checks the files; at a start there is no last good one, so any mistake is an error. It blocks.
     pub fn load(options: Options) -> Result<Self, Vec<Mistake>> {
-        let Options { folder, vitals } = options;
+        let Options { folder, vitals, log_allowed } = options;
         let (book, summary) = Snapshot::read(&folder)
             .and_then(|snapshot| snapshot.assemble())
             .inspect_err(|mistakes| watch::report_refused(&vitals, mistakes, None))?;
         watch::report_loaded(&vitals, &summary);
         let counted = |kind| vitals.decisions.get_or_create(&Word { kind }).clone();
-        let (allowed, denied) = (counted("allowed"), counted("denied"));
-        Ok(Self { folder, vitals, book: ArcSwap::from_pointee(book), allowed, denied })
+        let (allowed, denied, unrecorded) = (counted("allowed"), counted("denied"), counted("unrecorded"));
+        Ok(Self {
+            folder,
+            vitals,
+            book: ArcSwap::from_pointee(book),
+            allowed,
+            denied,
+            unrecorded,
+            log_allowed,
+            unlogged: AtomicU64::new(0),
+            record: Record::default(),
+            crossings: ArcSwap::default(),
+        })
     }
 
     /// The revision of the rules at work: a short hash of all files.
     pub fn revision(&self) -> Arc<str> {
         self.book.load().revision.clone()
+    }
+
+    /// The rules at work, to be asked about.
+    pub fn rulebook(&self) -> Rulebook {
+        Rulebook(self.book.load_full())
+    }
+
+    /// The files at work, by their names beneath the folder.
+    pub fn texts(&self) -> Vec<(String, String)> {
+        let beneath = |name: &str| name.split_once('/').map_or(name, |(_, rest)| rest).to_owned();
+        self.book.load().files.iter().map(|(name, text)| (beneath(name), text.clone())).collect()
+    }
+
+    /// The files at work with others in their places, checked as a change of the folder would be: a text, or `None` where a file is to go.
+    /// It blocks.
+    pub fn with(&self, changes: &BTreeMap<String, Option<String>>) -> Result<(Rulebook, Summary), Vec<Mistake>> {
+        let (book, summary) = Snapshot::with(&self.book.load().files, changes)?.assemble()?;
+        Ok((Rulebook(Arc::new(book)), summary))
+    }
+
+    /// What was decided lately.
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// Says which requests were denied lately that would have crossed a tenant: rules that allow one of them are refused.
+    pub fn set_crossings(&self, asked: Vec<Asked>) {
+        self.crossings.store(Arc::new(asked));
     }
 
     /// The roles that the caller has in the tenant that it acts in, by name.
@@ -89,10 +145,25 @@ impl Policy {
         self.authorise_by(&self.book.load(), caller, action, resource)
     }
 
+    /// The same decision for whoever only wants to know it: nobody asked to do it, so it is neither counted nor on record.
+    pub fn consider(&self, caller: &Caller, action: Action, resource: &Resource) -> Result<Permit, Denied> {
+        let book = self.book.load();
+        let decision = scoped(book.decide(caller, action, resource), caller, action, resource);
+        decision
+            .map(|rule| permit(&book, caller, action, resource, rule))
+            .map_err(|why| denied(&book, caller, action, resource, why))
+    }
+
     /// The same for many resources, all by one revision; in their order.
     pub fn authorise_each(&self, caller: &Caller, action: Action, resources: &[Resource]) -> Vec<Result<Permit, Denied>> {
         let book = self.book.load();
-        resources.iter().map(|resource| self.authorise_by(&book, caller, action, resource)).collect()
+        let decisions: Vec<_> = resources.iter().map(|resource| self.decide(&book, caller, action, resource)).collect();
+        // A batch of a thousand sensors that are denied for one reason is one line.
+        let mut denied = decisions.iter().filter_map(|decision| decision.as_ref().err());
+        if let Some(first) = denied.next() {
+            log_denied(first, 1 + denied.count());
+        }
+        decisions
     }
 
     /// Whether the caller may do it to a collection's things, and to which: the permit's reach. A rule for some of them is enough, and a
@@ -123,23 +194,39 @@ impl Policy {
     }
 
     fn authorise_by(&self, book: &Book, caller: &Caller, action: Action, resource: &Resource) -> Result<Permit, Denied> {
-        let outside = scope::outside(caller.bearer.as_deref(), action, resource);
-        // A scope takes away and never gives: what the policy denies is denied for its own reason.
-        let decision = book.decide(caller, action, resource).map_err(|reason| (false, reason));
-        match decision.and_then(|rule| outside.map_or(Ok(rule), |reason| Err((true, reason)))) {
+        self.decide(book, caller, action, resource).inspect_err(|denied| log_denied(denied, 1))
+    }
+
+    fn decide(&self, book: &Book, caller: &Caller, action: Action, resource: &Resource) -> Result<Permit, Denied> {
+        let (decision, first) = book.decide_in(self.record.round(), caller, action, resource);
+        if first {
+            self.note(book, caller, action, resource, decision.is_ok());
+        }
+        match scoped(decision, caller, action, resource) {
             Ok(rule) => Ok(self.permit(book, caller, action, resource, rule)),
             Err(why) => Err(self.denied(book, caller, action, resource, why)),
         }
     }
 
+    fn note(&self, book: &Book, caller: &Caller, action: Action, resource: &Resource, allowed: bool) {
+        let noted = || Noted { asked: Asked::of(caller, action, resource), allowed, revision: book.revision.clone() };
+        if !self.record.note(noted) {
+            self.unrecorded.inc();
+        }
+    }
+
     fn authorise_list_by(&self, book: &Book, caller: &Caller, action: Action, collection: &Collection) -> Result<Permit, Denied> {
         let whole = collection.whole();
-        let deny = |why| Err(self.denied(book, caller, action, whole, why));
+        let deny = |why| Err(self.denied(book, caller, action, whole, why)).inspect_err(|denied| log_denied(denied, 1));
         let Reached { reach, rule: of_some } = match book.reach(caller, action, collection) {
             Ok(reached) => reached,
             Err(reason) => return deny((false, reason.into())),
         };
-        let rule = match (book.decide(caller, action, whole), of_some) {
+        let (decision, first) = book.decide_in(self.record.round(), caller, action, whole);
+        if first {
+            self.note(book, caller, action, whole, decision.is_ok());
+        }
+        let rule = match (decision, of_some) {
             (Ok(rule), _) => rule,
             (Err(_), Some(rule)) if !book.denies(caller, action, whole) => rule,
             (Err(reason), _) => return deny((false, reason)),
@@ -159,31 +246,53 @@ impl Policy {
 
     fn permit(&self, book: &Book, caller: &Caller, action: Action, resource: &Resource, rule: Arc<str>) -> Permit {
         self.allowed.inc();
-        Permit {
-            caller: caller.clone(),
-            action,
-            resource: resource.clone(),
-            rule,
-            revision: book.revision.clone(),
-            reach: Reach::everything(),
-            topics: Reach::everything(),
+        if self.log_allowed > 0 && self.unlogged.fetch_add(1, Ordering::Relaxed) + 1 >= self.log_allowed {
+            self.unlogged.store(0, Ordering::Relaxed);
+            let Caller { subject, home, tenant, request_id, .. } = caller;
+            let revision = &*book.revision;
+            tracing::info!(target: "weir::decisions", %subject, %home, %tenant, %action, object = %resource, rule = &*rule, revision,
+                request_id = &**request_id, "the policy allows {subject} to {} {resource} in tenant {tenant}", verb(action));
         }
+        permit(book, caller, action, resource, rule)
     }
 
-    /// `why`: whether it is for the scopes, and the reason.
-    fn denied(&self, book: &Book, caller: &Caller, action: Action, object: &Resource, why: (bool, Arc<str>)) -> Denied {
+    fn denied(&self, book: &Book, caller: &Caller, action: Action, object: &Resource, why: Why) -> Denied {
         self.denied.inc();
-        let (scoped, reason) = why;
-        Denied {
-            subject: caller.subject.clone(),
-            home: caller.home.clone(),
-            tenant: caller.tenant.clone(),
-            action,
-            object: object.clone(),
-            revision: book.revision.clone(),
-            reason,
-            scoped,
-        }
+        denied(book, caller, action, object, why)
+    }
+}
+
+/// Why something is denied: whether it is for the scopes, and the reason.
+type Why = (bool, Arc<str>);
+
+/// A decision within the scopes of a token. They take away and never give: what the policy denies is denied for its own reason.
+fn scoped(decision: book::Decision, caller: &Caller, action: Action, resource: &Resource) -> Result<Arc<str>, Why> {
+    let rule = decision.map_err(|reason| (false, reason))?;
+    scope::outside(caller.bearer.as_deref(), action, resource).map_or(Ok(rule), |reason| Err((true, reason)))
+}
+
+fn permit(book: &Book, caller: &Caller, action: Action, resource: &Resource, rule: Arc<str>) -> Permit {
+    Permit {
+        caller: caller.clone(),
+        action,
+        resource: resource.clone(),
+        rule,
+        revision: book.revision.clone(),
+        reach: Reach::everything(),
+        topics: Reach::everything(),
+    }
+}
+
+fn denied(book: &Book, caller: &Caller, action: Action, object: &Resource, (scoped, reason): Why) -> Denied {
+    Denied {
+        subject: caller.subject.clone(),
+        home: caller.home.clone(),
+        tenant: caller.tenant.clone(),
+        action,
+        object: object.clone(),
+        revision: book.revision.clone(),
+        reason,
+        scoped,
     }
 }
 
@@ -310,6 +419,13 @@ impl fmt::Display for Denied {
         }
         write!(f, "to {} {object} in tenant {tenant}.", verb(*action))
     }
+}
+
+/// Writes a denial, or several of one reason, to the log.
+fn log_denied(denied: &Denied, number: usize) {
+    let Denied { subject, home, tenant, action, object, revision, reason, .. } = denied;
+    tracing::info!(target: "weir::decisions", %subject, %home, %tenant, %action, %object, reason = &**reason, revision = &**revision,
+        number, "{denied}");
 }
 
 fn verb(action: Action) -> &'static str {

@@ -23,8 +23,14 @@ const ROOTS: [&[&str]; 6] = [
 /// What is beyond ASCII is always encoded; nothing else is here.
 const NOT_ASCII: &AsciiSet = &AsciiSet::EMPTY;
 
-/// The collection that belongs to no tenant.
-pub(super) const TENANTS: &str = "/platform/tenants";
+/// The collections that belong to no tenant: who is one, and who may do what in all of them.
+const OVER_TENANTS: [&str; 2] = ["/platform/tenants", "/platform/policies"];
+
+/// Whether a path, or a pattern, speaks of what belongs to no tenant and of nothing else.
+pub(super) fn is_over_tenants(path: &str) -> bool {
+    let beneath = |rest: &str| rest.is_empty() || rest.starts_with('/');
+    OVER_TENANTS.iter().any(|collection| path.strip_prefix(collection).is_some_and(beneath))
+}
 
 /// A pattern that passed its checks, written as resource paths are (beyond ASCII percent-encoded).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -57,9 +63,9 @@ impl Pattern {
         &self.0
     }
 
-    /// Whether it speaks of the collection of tenants and of nothing else.
-    pub(super) fn is_of_tenants(&self) -> bool {
-        self.0.strip_prefix(TENANTS).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    /// Whether it speaks of what belongs to no tenant and of nothing else.
+    pub(super) fn is_over_tenants(&self) -> bool {
+        is_over_tenants(&self.0)
     }
 }
 
