@@ -5,7 +5,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::app::App;
 use crate::support::client::Client;
@@ -260,5 +260,35 @@ async fn administrators_of_the_platform_read_check_weigh_and_explain_the_policy_
     assert!(holders.contains(&"acme/token:reader") && !holders.contains(&"acme/token:nobody"), "{holders:?}");
     let of_reader = administrator.get("/api/platform/policies/permissions?subject=token:reader&tenant=acme").await.expect(200);
     assert!(of_reader["data"].as_array().is_some_and(|rules| rules.iter().all(|rule| rule["by"] == "reader")), "{of_reader}");
+    app.stop();
+}
+
+#[tokio::test]
+async fn decisions_are_in_the_log_with_their_revision_and_are_counted() {
+    let app = App::builder().set("WEIR_POLICY_LOG_ALLOWED", "1").start().await;
+    app.client("acme", "nobody").with("x-request-id", "no-1").get("/api/platform/projects").await.expect_error(403);
+    app.client("acme", "reader").with("x-request-id", "yes-1").get("/api/platform/projects").await.expect(200);
+    let administrator = app.administrator();
+    let revision = administrator.get("/api/platform/policies").await.expect(200)["data"]["revision"].clone();
+    let log = app.log();
+    let line = |of: &str| {
+        let found = log.lines().filter(|line| line.contains("weir::decisions")).find(|line| line.contains(of));
+        let line = found.unwrap_or_else(|| panic!("no decision with {of} in the log:\n{log}"));
+        serde_json::from_str::<Value>(line).expect("a line of the log is JSON")
+    };
+    let denied = line("token:nobody");
+    assert_eq!(
+        (&denied["object"], &denied["action"], &denied["revision"]),
+        (&json!("/platform/projects"), &json!("read"), &revision)
+    );
+    assert!(denied["reason"].as_str().is_some_and(|reason| reason.contains("roles.csv:")), "{denied}");
+    let allowed = line("yes-1");
+    assert_eq!((&allowed["subject"], &allowed["revision"]), (&json!("token:reader"), &revision), "{allowed}");
+    let metrics = app.nobody().ask(Method::GET, "/metrics", "").await;
+    let metrics = String::from_utf8_lossy(&metrics.body).into_owned();
+    for kind in ["allowed", "denied"] {
+        let counted = metrics.lines().any(|line| line.starts_with("weir_policy_decisions_total") && line.contains(kind));
+        assert!(counted, "{metrics}");
+    }
     app.stop();
 }

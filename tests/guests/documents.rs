@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::support::app::App;
 use crate::support::guests::{self, VALIDATORS, chain, deploy};
 
+const PROJECTS: &str = "/api/platform/projects";
 const TOPICS: &str = "/api/platform/kafka-topics";
 
 #[tokio::test]
@@ -17,20 +18,23 @@ async fn a_document_is_replaced_or_refused_before_it_is_stored() {
         "refuse": { "emails": true, "except": ["/description"] },
     });
     let id = deploy(&acme, "redact", &json!({ "name": "redact", "target": "documents", "config": config })).await;
-    chain(&acme, "documents/kafka-topics", &[&id]).await;
+    chain(&acme, "documents/projects", &[&id]).await;
 
-    let topic = json!({ "name": "rooms", "description": "ask ann@example.com" });
-    let made = acme.post(TOPICS, &topic).await.expect(201)["data"].clone();
+    let project = json!({ "name": "rooms", "description": "ask ann@example.com" });
+    let made = acme.post(PROJECTS, &project).await.expect(201)["data"].clone();
     assert_eq!(made["description"], "***", "{made}");
-    let changed = acme.put(&format!("{TOPICS}/rooms"), &json!({ "description": "or bob@example.com" })).await.expect(200);
+    let changed = acme
+        .put(&format!("{PROJECTS}/{}", made["id"].as_str().expect("an id")), &json!({ "description": "or bob@example.com" }))
+        .await
+        .expect(200);
     assert_eq!(changed["data"]["description"], "***");
 
-    let answer = acme.post(TOPICS, &json!({ "name": "ann@example.com" })).await;
+    let answer = acme.post(PROJECTS, &json!({ "name": "ann@example.com" })).await;
     let details = serde_json::from_slice::<serde_json::Value>(&answer.body).expect("JSON")["details"].clone();
     answer.expect_error(422);
     assert_eq!((&details[0]["path"], &details[0]["validator"]), (&"/name".into(), &"redact".into()), "{details}");
     // Another tenant's documents pass no chain of this one.
-    app.globex().post(TOPICS, &json!({ "name": "b", "description": "ask ann@example.com" })).await.expect(201);
+    app.globex().post(PROJECTS, &json!({ "name": "b", "description": "ask ann@example.com" })).await.expect(201);
     app.stop();
 }
 
@@ -65,15 +69,16 @@ async fn a_shadow_sees_the_same_documents_and_decides_nothing() {
     let id = deploy(&acme, "redact", &json!({ "name": "redact", "target": "documents", "config": config })).await;
     // It lets everything pass as it is, and fails on some.
     guests::upload(&acme, &id, guests::component("fault-trips-documents")).await.expect(201);
-    chain(&acme, "documents/kafka-topics", &[&id]).await;
+    chain(&acme, "documents/projects", &[&id]).await;
     acme.post(&format!("{VALIDATORS}/{id}/shadow"), &json!({ "version": 2 })).await.expect(200);
 
-    let made = acme.post(TOPICS, &json!({ "name": "rooms", "description": "ask Ann" })).await.expect(201)["data"].clone();
+    let made = acme.post(PROJECTS, &json!({ "name": "rooms", "description": "ask Ann" })).await.expect(201)["data"].clone();
     assert_eq!(made["description"], "***", "the shadow would let it pass: {made}");
-    acme.post(TOPICS, &json!({ "name": "halls" })).await.expect(201);
-    acme.post(TOPICS, &json!({ "name": "ann@example.com" })).await.expect_error(422);
-    acme.put(&format!("{TOPICS}/halls"), &json!({ "description": "a trap" })).await.expect(200);
-    acme.delete(&format!("{TOPICS}/halls")).await.expect(204);
+    let halls = acme.post(PROJECTS, &json!({ "name": "halls" })).await.expect(201);
+    let halls = format!("{PROJECTS}/{}", halls["data"]["id"].as_str().expect("an id"));
+    acme.post(PROJECTS, &json!({ "name": "ann@example.com" })).await.expect_error(422);
+    acme.put(&halls, &json!({ "description": "a trap" })).await.expect(200);
+    acme.delete(&halls).await.expect(204);
     let seen =
         guests::stats(&acme, &id, |stats| stats["versions"][0]["shadow"]["compared"] == 5 && stats["versions"][1]["calls"] == 5);
     let seen = seen.await;
@@ -87,7 +92,7 @@ async fn a_shadow_sees_the_same_documents_and_decides_nothing() {
     assert_eq!((&seen["versions"][1]["replaced"], &seen["versions"][1]["rejected"]), (&2.into(), &1.into()), "{seen}");
     let differences = seen["lastDifferences"].as_array().expect("a list");
     let changed = differences.iter().find(|difference| difference["kind"] == "changed").expect("one was changed");
-    assert_eq!((&changed["document"]["kind"], &changed["differsAt"]), (&"kafka-topics".into(), &json!(["/description"])));
+    assert_eq!((&changed["document"]["kind"], &changed["differsAt"]), (&"projects".into(), &json!(["/description"])));
     assert_eq!((&changed["active"]["verdict"], &changed["candidate"]["verdict"]), (&"replace".into(), &"accept".into()));
     // What one of both refuses or removes is not written down.
     let told = serde_json::Value::from(differences.clone()).to_string();
