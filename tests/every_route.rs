@@ -144,6 +144,14 @@ impl Operation {
                 let body = body.unwrap_or_else(|| panic!("every_route.rs does not know a body for {}", self.template));
                 ("application/json", body.to_string())
             }
+            Some("multipart/form-data") => {
+                let field = |name: &str, value: &str| {
+                    format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+                };
+                let file = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nmine\r\n--x--\r\n";
+                let form = [field("bucket", "reports"), field("objectName", "a.txt"), file.to_owned()].concat();
+                ("multipart/form-data; boundary=x", form)
+            }
             Some("application/wasm") => ("application/wasm", "\0asm\u{d}\0\u{1}\0".to_owned()),
             Some(_) => ("application/octet-stream", "overwritten".to_owned()),
         }
@@ -187,14 +195,29 @@ async fn no_route_but_the_open_ones_answers_without_a_token_or_a_rule() {
     app.stop();
 }
 
+/// Nobody's id.
+const NONE: &str = "01890000-0000-7000-8000-000000000000";
+
 /// A sound JSON body for an operation. Several are made at once of what one is made of.
 fn body_of(template: &str) -> Option<Value> {
-    let none = "01890000-0000-7000-8000-000000000000";
+    let none = NONE;
     let reading = json!({ "sensorId": "room-4", "timestamp": "2026-05-04T12:00:00Z", "value": 666, "topic": "rooms" });
     match template {
         LOGIN => return Some(json!({ "email": "ann@acme.example", "password": "a guess at it" })),
         "/api/explain" => return Some(json!({ "request": { "action": "read", "object": "/timescale/sensors/room-4" } })),
         "/api/storage/buckets" => return Some(json!({ "name": "theirs" })),
+        "/api/storage/buckets/bulk" => return Some(json!({ "items": [{ "name": "theirs" }] })),
+        "/api/storage/buckets/{bucket}" => return Some(json!({ "quotaBytes": 1 })),
+        "/api/storage/buckets/{bucket}/versioning" => return Some(json!({ "versioning": "on" })),
+        "/api/storage/files/restore" => return Some(json!({ "bucket": "reports", "objectName": "a.txt", "version": NONE })),
+        "/api/storage/files/copy" => {
+            let (source, destination) =
+                (json!({ "bucket": "reports", "objectName": "a.txt" }), json!({ "bucket": "reports", "objectName": "b.txt" }));
+            return Some(json!({ "source": source, "destination": destination }));
+        }
+        "/api/storage/files/upload-buffer" => {
+            return Some(json!({ "bucket": "reports", "objectName": "a.txt", "buffer": "bWluZQ==" }));
+        }
         "/api/timescale/sensor-readings/bulk" => return Some(json!({ "readings": [reading] })),
         "/api/timescale/sensor-readings" => return Some(reading),
         _ => {}

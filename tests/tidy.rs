@@ -34,6 +34,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "platform",
         &[
+            "policy::Collection",
             "policy::Denied",
             "policy::Permit",
             "policy::impact::Asked",

@@ -16,6 +16,7 @@ use crate::{dev, guest, serve};
 
 mod audit;
 mod doctor;
+mod files;
 mod ledger;
 mod policy;
 mod quarantine;
@@ -66,6 +67,13 @@ enum Command {
         file: FromFile,
         #[command(subcommand)]
         command: audit::Command,
+    },
+    /// Files and the bytes that they are made of.
+    Files {
+        #[command(flatten)]
+        file: FromFile,
+        #[command(subcommand)]
+        command: files::Command,
     },
     /// Secrets that are kept encrypted.
     Secrets {
@@ -176,6 +184,7 @@ fn act(command: Command) -> Result<ExitCode, Failure> {
         Command::Quarantine { file, command } => on_runtime(quarantine::run(settings(&file)?, command))?,
         Command::Ledger { file, command } => return on_runtime(ledger::run(settings(&file)?, command)),
         Command::Audit { file, command } => return on_runtime(audit::run(settings(&file)?, command)),
+        Command::Files { file, command } => return on_runtime(files::run(settings(&file)?, command)),
         Command::Secrets { file, command } => return on_runtime(secrets::run(settings(&file)?, command)),
         Command::Policy { command } => return policy::run(command),
         Command::Validator { command } => return validator::run(command),

@@ -108,6 +108,21 @@ pub async fn forget_answers(gate: Arc<Gate>, stop: CancellationToken) {
     }
 }
 
+/// Clears up bytes that nothing points to, and uploads that broke off.
+pub async fn sweep_files(gate: Arc<Gate>, older: TimeDelta, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        match gate.leftovers_sweep(older).await {
+            Ok(Some(swept)) if swept.removed + swept.failed > 0 => {
+                let (removed, failed) = (swept.removed, swept.failed);
+                tracing::info!(removed, failed, "cleared up after {removed} versions of files; {failed} remain for now");
+            }
+            Ok(_) => {}
+            Err(error) => tracing::debug!(error = %Chain(&error), "what files left behind could not be cleared up"),
+        }
+        rest(&stop, limits::LEFTOVERS_EVERY).await;
+    }
+}
+
 /// Takes away sessions that have ended.
 pub async fn forget_sessions(gate: Arc<Gate>, stop: CancellationToken) {
     while !stop.is_cancelled() {

@@ -35,6 +35,22 @@ pub const HEALTH_KEPT: Duration = Duration::from_millis(500);
 pub const CONNECTIONS: usize = 4_096;
 /// `Retry-After` where nothing better is known.
 pub const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// What S3 copies by itself at once, in bytes.
+pub const OBJECT_COPY_BYTES: u64 = 5 << 30;
+/// Time for such a copy.
+pub const OBJECT_COPY_TIME: Duration = Duration::from_mins(5);
+/// Versions that are cleared up at once.
+pub const LEFTOVERS_AT_ONCE: i64 = 500;
+/// How often bytes that nothing points to are cleared up.
+pub const LEFTOVERS_EVERY: Duration = Duration::from_mins(1);
+/// Versions that a scan names, of each kind of trouble.
+pub const SCAN_NAMED: usize = 100;
+/// Names and words of a file's metadata.
+pub const METADATA_ENTRIES: usize = 32;
+/// The same, in bytes together; S3 has 2 kB.
+pub const METADATA_BYTES: usize = 2_048;
+/// Media types that a bucket names.
+pub const BUCKET_MEDIA_TYPES: usize = 64;
 /// Length of an `X-Request-Id` that is taken over, in bytes; a longer one is replaced.
 pub const REQUEST_ID_BYTES: usize = 128;
 /// Rows of a list when the client names no number.

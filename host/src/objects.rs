@@ -7,6 +7,8 @@
 //! A writer of OpenDAL drops what it holds when a write fails, and one that is asked again can end with a shorter object. So uploads
 //! have no retries: a failed one is given up, and whoever sent it sends it again. Reads and deletions are repeated.
 
+mod leftovers;
+
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -82,7 +84,11 @@ pub struct Key {
 
 impl Key {
     fn path(&self, permit: &Permit) -> String {
-        format!("{}/{}/{}/{}", permit.tenant(), self.bucket, self.object, self.version)
+        self.path_of(permit.tenant().as_str())
+    }
+
+    fn path_of(&self, tenant: &str) -> String {
+        format!("{tenant}/{}/{}/{}", self.bucket, self.object, self.version)
     }
 }
 
@@ -178,18 +184,19 @@ impl ObjectStore {
         Ok(format!("{:?}, which writes, reads and deletes", self.location))
     }
 
-    /// Writes `bytes` to a key that has none yet. After an error, or when this is dropped, what was written is given up and removed.
+    /// Writes `bytes`, at most `most` of them, to a key that has none yet. After an error, or when this is dropped, what was written is given up and removed.
     pub async fn stage(
         &self,
         permit: &Permit,
         key: &Key,
+        most: u64,
         mut bytes: impl Stream<Item = Result<Bytes>> + Unpin,
     ) -> Result<Staged> {
         let path = key.path(permit);
         let options = WriteOptions { concurrent: self.parts_at_once, ..WriteOptions::default() };
         let writer = self.once.writer_options(&path, options).await.map_err(away)?;
         let mut upload = Unfinished { store: self, path, writer: Some(writer) };
-        match self.pour(permit, &mut upload, &mut bytes).await {
+        match self.pour(permit, &mut upload, most, &mut bytes).await {
             Ok(staged) => {
                 upload.writer = None;
                 Ok(staged)
@@ -211,6 +218,7 @@ impl ObjectStore {
         &self,
         permit: &Permit,
         upload: &mut Unfinished<'_>,
+        most: u64,
         bytes: &mut (impl Stream<Item = Result<Bytes>> + Unpin),
     ) -> Result<Staged> {
         let parts = Parts::default();
@@ -222,7 +230,7 @@ impl ObjectStore {
         while let Some(mut frame) = bytes.try_next().await? {
             sha256.update(&frame);
             size += frame.len() as u64;
-            if size > limits::OBJECT_BYTES {
+            if size > most {
                 return Err(too_large());
             }
             while !frame.is_empty() {
@@ -282,6 +290,20 @@ impl ObjectStore {
         match timeout(limits::OBJECT_STORE_TIME, opened).await.map_err(away)? {
             Ok(bytes) => Ok(Some(bytes.map_err(away).boxed())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(away(error)),
+        }
+    }
+
+    /// Has the store make `to` of `from` by itself, so that no byte comes through here. False where it cannot: a folder does not write copies
+    /// to disk before it answers, and S3 copies at most 5 GiB at once.
+    pub async fn copy(&self, permit: &Permit, from: &Key, to: &Key, size: u64) -> Result<bool> {
+        if matches!(self.location, Location::Folder(_)) || size > limits::OBJECT_COPY_BYTES {
+            return Ok(false);
+        }
+        let (from, to) = (from.path(permit), to.path(permit));
+        match timeout(limits::OBJECT_COPY_TIME, self.once.copy(&from, &to)).await.map_err(away)? {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == opendal::ErrorKind::Unsupported => Ok(false),
             Err(error) => Err(away(error)),
         }
     }
@@ -466,7 +488,7 @@ mod tests {
         let part = limits::OBJECT_PART_BYTES;
         for (size, frame) in [(0, 1), (1, 1), (1000, 7), (part, 65_536), (part + 1, part), (3 * part + 5, 100_003)] {
             let (key, bytes) = (key(), sample(size));
-            let staged = store.stage(&permit, &key, frames(&bytes, frame)).await.expect("staged");
+            let staged = store.stage(&permit, &key, limits::OBJECT_BYTES, frames(&bytes, frame)).await.expect("staged");
             assert_eq!(staged, Staged { size: size as u64, digest: Digest::of(&bytes) });
             let path = format!("default/{}/{}/{}", key.bucket, key.object, key.version);
             assert_eq!(files(folder.path()), [folder.path().join(path)]);
@@ -488,7 +510,7 @@ mod tests {
         let (store, permit) = (store(folder.path()), permit());
         let bytes = sample(3 * limits::OBJECT_PART_BYTES);
         let broken = frames(&bytes, 65_536).chain(stream::iter([Err(Error::malformed("The body broke off before its end."))]));
-        let error = store.stage(&permit, &key(), broken).await.expect_err("broken");
+        let error = store.stage(&permit, &key(), limits::OBJECT_BYTES, broken).await.expect_err("broken");
         assert_eq!(error.kind(), Kind::Malformed);
         assert!(files(folder.path()).is_empty());
     }
@@ -499,7 +521,7 @@ mod tests {
         let (store, permit) = (store(folder.path()), permit());
         let bytes = sample(3 * limits::OBJECT_PART_BYTES);
         let silent = frames(&bytes, 65_536).chain(stream::pending());
-        let staging = timeout(Duration::from_secs(1), store.stage(&permit, &key(), silent)).await;
+        let staging = timeout(Duration::from_secs(1), store.stage(&permit, &key(), limits::OBJECT_BYTES, silent)).await;
         assert!(staging.is_err());
         store.cleaning.close();
         store.cleaning.wait().await;
@@ -517,7 +539,7 @@ mod tests {
         };
         assert!(!format!("{location:?}").contains("secret"));
         let (store, permit) = (ObjectStore::connect(Options { location }).expect("lazy"), permit());
-        let error = store.stage(&permit, &key(), frames(&sample(10), 10)).await.expect_err("away");
+        let error = store.stage(&permit, &key(), limits::OBJECT_BYTES, frames(&sample(10), 10)).await.expect_err("away");
         assert_eq!(error.kind(), Kind::Unavailable);
         assert!(error.wait().is_some());
         // It was spoken to: a client that is not set up fails with the same kind.

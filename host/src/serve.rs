@@ -217,6 +217,7 @@ pub async fn run_until(
         tracker.spawn(jobs::forget_decisions(Arc::clone(&gate), keep, stop.clone()));
         tracker.spawn(jobs::forget_answers(Arc::clone(&gate), stop.clone()));
         tracker.spawn(jobs::forget_sessions(Arc::clone(&gate), stop.clone()));
+        tracker.spawn(jobs::sweep_files(Arc::clone(&gate), settings.storage.upload_time(), stop.clone()));
         if let Some(days) = settings.audit.keep_days {
             tracker.spawn(jobs::forget_audit(Arc::clone(&gate), TimeDelta::days(days.into()), stop.clone()));
         }

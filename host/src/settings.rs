@@ -81,6 +81,7 @@ settings! {
     "storage.region" "WEIR_STORAGE_REGION" Some("us-east-1"), "Region of the S3 service.";
     "storage.access_key" "MINIO_ACCESS_KEY" None, "Access key of the S3 service.";
     "storage.secret_key" "MINIO_SECRET_KEY" None, "Secret key of the S3 service.";
+    "storage.upload_hours" "WEIR_UPLOAD_HOURS" Some("24"), "Hours after which an upload that did not end counts as broken off, and its bytes are removed.";
     "kafka.brokers" "KAFKA_BROKERS" None, "Kafka's bootstrap servers, `host:port,host:port`. Without them nothing is consumed.";
     "kafka.topics" "KAFKA_TOPICS" None, "Consume only these topics of the catalogue, separated by commas. Without it, all that are marked `ingest`.";
     "kafka.group_id" "KAFKA_GROUP_ID" Some("weir"), "The consumer group.";
@@ -464,6 +465,7 @@ impl Settings {
         self.registry.check()?;
         self.auth.check()?;
         self.oidc.check()?;
+        within("storage.upload_hours", self.storage.upload_hours.into(), 1, 8_760)?;
         self.storage.place().map(drop)
     }
 }

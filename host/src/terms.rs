@@ -50,6 +50,8 @@ terms! {
     /// 3 to 63 of a-z, 0-9, '.' and '-', as S3 has it: it begins and ends with a letter or a digit, has no '..' and is no IP address. Words of
     /// the API's own paths are refused as well.
     BucketName = text(*limits::BUCKET_NAME_BYTES.start(), *limits::BUCKET_NAME_BYTES.end()).pattern(Some(r"^[a-z0-9](\.?[a-z0-9-])*\.?[a-z0-9]$"));
+    /// A media type, or all of one kind: `application/pdf`, `image/*`.
+    MediaTypePattern = text(3, limits::NAME_BYTES).pattern(Some(r"^[a-z0-9!#$&^_.+-]+/(\*|[a-z0-9!#$&^_.+-]+)$")).examples(["image/*"]);
     /// One `@` with something on both sides, no blanks and none of , " # / : *: it stands in policy files.
     EmailAddress = text(3, limits::EMAIL_BYTES).pattern(Some(format!(
         "^[^,\"#/:*@{CONTROLS}{BLANKS}]+@[^,\"#/:*@{CONTROLS}{BLANKS}]+$"
@@ -66,6 +68,8 @@ terms! {
     Endpoint = text(1, limits::TEXT_FIELD_BYTES).pattern(Some(endpoint()));
     /// The 32 bytes of an ed25519 public key, in base64.
     PublicKey = text(44, 44).pattern(Some("^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$"));
+    /// Bytes in base64, with padding.
+    Base64 = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"));
     /// The 64 bytes of an ed25519 signature, in base64.
     Signature = text(88, 88).pattern(Some("^[A-Za-z0-9+/]{85}[AQgw]==$"));
     /// `nextCursor` of the page before. What it says is the endpoint's own affair.

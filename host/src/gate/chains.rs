@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::resources::{Resource as _, Topic};
+use super::resources::{Bucket, Resource as _, Topic};
 use super::{Gate, documents};
 use crate::error::{Error, Result};
 use crate::model::{Action, Caller, Resource};
@@ -59,7 +59,7 @@ impl Gate {
                 Some(_) => Ok(()),
                 None => Err(Error::not_found(format!("topic `{name}`"))),
             },
-            ChainOf::Objects(name) => match self.platform.bucket_get(permit, name).await? {
+            ChainOf::Objects(name) => match self.platform.resource_get::<Bucket>(permit, name).await? {
                 Some(_) => Ok(()),
                 None => Err(Error::not_found(format!("bucket `{name}`"))),
             },

@@ -4,6 +4,7 @@
 //! end here, and nothing here knows HTTP or Kafka.
 
 pub mod audit;
+pub mod buckets;
 pub mod catalogue;
 pub mod chains;
 pub mod documents;
@@ -12,6 +13,7 @@ pub mod guests;
 pub mod health;
 mod identity;
 pub mod ledger;
+pub mod leftovers;
 pub mod objects;
 pub mod policies;
 pub mod quarantine;

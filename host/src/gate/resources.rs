@@ -14,6 +14,7 @@ use super::documents::Sent;
 use crate::error::{Error, Kind, Result};
 use crate::model::{self, Action, Caller, Operation, Resource as Object, Subject};
 use crate::paging::{Listed, PageOf};
+pub use crate::platform::resource::buckets::{Bucket, BucketChange, BucketFilter, NewBucket, Versioning};
 pub use crate::platform::resource::connectors::{Connector, ConnectorChange, ConnectorFilter, NewConnector};
 pub use crate::platform::resource::members::{Member, Role};
 pub use crate::platform::resource::pipelines::{NewPipeline, Pipeline, PipelineChange, PipelineFilter};
@@ -28,10 +29,6 @@ use crate::secrets::config::{self, Secrets};
 use crate::secrets::password;
 use crate::secrets::seal::{Sealed, Sealer};
 use crate::timescale::{Filter, KeptFilter, Order};
-
-fn one<R: Resource>(key: &str) -> Object {
-    Object::platform_one(R::COLLECTION, key)
-}
 
 fn missing<R: Resource>(key: &str) -> Error {
     Error::not_found(format!("{} `{key}`", R::ONE))
@@ -48,7 +45,7 @@ enum Taken {
 impl Gate {
     /// Makes one.
     pub async fn resource_create<R: Resource>(&self, caller: &Caller, new: R::New) -> Result<R> {
-        let permit = self.authorise(caller, R::action(Action::Write), &Object::platform(R::COLLECTION)).await?;
+        let permit = self.authorise(caller, R::action(Action::Write), &R::whole()).await?;
         let (mut fields, taken) = self.admitted::<R, _>(&permit, Operation::Create, None, new).await?;
         if R::SECRET == Secret::Password {
             self.check_user(caller, None, &fields).await?;
@@ -60,13 +57,13 @@ impl Gate {
 
     /// One page of the tenant's.
     pub async fn resource_list<R: Resource>(&self, caller: &Caller, filter: &R::Filter, page: &PageOf) -> Result<Listed<R>> {
-        let permit = self.authorise_list(caller, R::action(Action::Read), &Collection::platform(R::COLLECTION)).await?;
+        let permit = self.authorise_list(caller, R::action(Action::Read), &R::collection()).await?;
         self.platform.resource_list(&permit, filter, page).await
     }
 
     /// One of the tenant's.
     pub async fn resource_get<R: Resource>(&self, caller: &Caller, key: &str) -> Result<R> {
-        let permit = self.authorise(caller, R::action(Action::Read), &one::<R>(key)).await?;
+        let permit = self.authorise(caller, R::action(Action::Read), &R::one(key)).await?;
         self.platform.resource_get(&permit, key).await?.ok_or_else(|| missing::<R>(key))
     }
 
@@ -78,7 +75,7 @@ impl Gate {
         change: R::Change,
         unchanged: Unchanged<'_, R>,
     ) -> Result<R> {
-        let permit = self.authorise(caller, R::action(Action::Write), &one::<R>(key)).await?;
+        let permit = self.authorise(caller, R::action(Action::Write), &R::one(key)).await?;
         let (mut fields, taken) = self.admitted::<R, _>(&permit, Operation::Update, Some(key), change).await?;
         if R::SECRET == Secret::Password {
             let before: Option<User> = self.platform.resource_get(&permit, key).await?;
@@ -95,7 +92,7 @@ impl Gate {
 
     /// Deletes one, where it is as the client thinks it is.
     pub async fn resource_delete<R: Resource>(&self, caller: &Caller, key: &str, unchanged: Unchanged<'_, R>) -> Result<()> {
-        let permit = self.authorise(caller, R::action(Action::Delete), &one::<R>(key)).await?;
+        let permit = self.authorise(caller, R::action(Action::Delete), &R::one(key)).await?;
         self.document_deleted(&permit, R::COLLECTION, key).await?;
         if R::KEPT == Kept::OverTenants {
             self.tenant_is_idle(caller, key).await?;
@@ -108,7 +105,7 @@ impl Gate {
     async fn tenant_is_idle(&self, caller: &Caller, slug: &str) -> Result<()> {
         // As everywhere, what is asked of a tenant's readings is asked in its name.
         let there = Caller { tenant: model::Tenant::parse(slug).map_err(|_| missing::<Tenant>(slug))?, ..caller.clone() };
-        let permit = self.authorise(&there, Action::Admin, &one::<Tenant>(slug)).await?;
+        let permit = self.authorise(&there, Action::Admin, &Tenant::one(slug)).await?;
         let tenant: Tenant = self.platform.resource_get(&permit, slug).await?.ok_or_else(|| missing::<Tenant>(slug))?;
         if tenant.status == "active" {
             let sentence = format!("Tenant `{slug}` is active; suspend it first, so that nothing comes in while it is deleted.");
@@ -211,7 +208,7 @@ impl Gate {
         key: &str,
         unchanged: Unchanged<'_, Pipeline>,
     ) -> Result<Pipeline> {
-        let permit = self.authorise(caller, Action::Write, &one::<Pipeline>(key)).await?;
+        let permit = self.authorise(caller, Action::Write, &Pipeline::one(key)).await?;
         let sent = Sent { kind: Pipeline::COLLECTION, operation: Operation::Update, id: Some(key) };
         let fields = self.document(&permit, sent, json!({ "nextVersion": true })).await?;
         let row = self.platform.resource_update(&permit, key, &|_| Ok(fields.clone()), unchanged).await?;
@@ -220,21 +217,21 @@ impl Gate {
 
     /// Makes a user a member of a project.
     pub async fn member_add(&self, caller: &Caller, project: Uuid, user: Uuid, role: Role) -> Result<Member> {
-        let permit = self.authorise(caller, Action::Write, &one::<Project>(&project.to_string())).await?;
+        let permit = self.authorise(caller, Action::Write, &Project::one(&project.to_string())).await?;
         self.project_exists(&permit, project).await?;
         self.platform.member_add(&permit, project, user, role).await
     }
 
     /// Gives a member another role.
     pub async fn member_change(&self, caller: &Caller, project: Uuid, user: Uuid, role: Role) -> Result<Member> {
-        let permit = self.authorise(caller, Action::Write, &one::<Project>(&project.to_string())).await?;
+        let permit = self.authorise(caller, Action::Write, &Project::one(&project.to_string())).await?;
         let member = self.platform.member_change(&permit, project, user, role).await?;
         member.ok_or_else(|| Error::not_found(format!("member `{user}` of project `{project}`")))
     }
 
     /// Takes a member out of a project.
     pub async fn member_remove(&self, caller: &Caller, project: Uuid, user: Uuid) -> Result<()> {
-        let permit = self.authorise(caller, Action::Write, &one::<Project>(&project.to_string())).await?;
+        let permit = self.authorise(caller, Action::Write, &Project::one(&project.to_string())).await?;
         if self.platform.member_remove(&permit, project, user).await? {
             return Ok(());
         }
@@ -243,7 +240,7 @@ impl Gate {
 
     /// One page of a project's members.
     pub async fn member_list(&self, caller: &Caller, project: Uuid, page: &PageOf) -> Result<Listed<Member>> {
-        let permit = self.authorise(caller, Action::Read, &one::<Project>(&project.to_string())).await?;
+        let permit = self.authorise(caller, Action::Read, &Project::one(&project.to_string())).await?;
         self.project_exists(&permit, project).await?;
         self.platform.member_list(&permit, project, page).await
     }

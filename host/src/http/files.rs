@@ -19,43 +19,16 @@ use tokio::time::timeout;
 use utoipa::{IntoParams, ToSchema};
 
 use super::App;
-use super::input::{Json, PageQuery, Path, Query, cursor, page_of};
-use super::reply::{self, Envelope, ErrorBody, Page, Problem, Reply, created, no_content, ok, page};
+use super::buckets::Existence;
+use super::input::{Path, Query};
+use super::reply::{self, Envelope, ErrorBody, Problem, Reply, created, no_content, ok};
 use crate::error::{Error, Kind, Result};
-use crate::gate::objects::{BucketRow, Download, Expected, ObjectRow, Put, too_large};
+use crate::gate::objects::{Download, Expected, Metadata, NewObject, ObjectRow, Put, too_large};
 use crate::limits;
 use crate::model::Caller;
 use crate::rules::Digest;
-use crate::terms::{Binary, BucketName, Cursor, ObjectName};
+use crate::terms::{Binary, ObjectName};
 use crate::times::rfc3339;
-
-/// A bucket.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Bucket {
-    name: String,
-    created_at: String,
-}
-
-impl From<BucketRow> for Bucket {
-    fn from(row: BucketRow) -> Self {
-        Self { name: row.name, created_at: rfc3339(row.created_at) }
-    }
-}
-
-/// A new bucket.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct NewBucket {
-    #[schema(value_type = BucketName, example = "reports")]
-    name: String,
-}
-
-/// Whether something is there.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Existence {
-    exists: bool,
-}
 
 /// A file.
 #[derive(Debug, Serialize, ToSchema)]
@@ -70,6 +43,8 @@ pub struct File {
     sha256: String,
     /// As it was uploaded.
     content_type: String,
+    /// What else was said of it.
+    metadata: Metadata,
     /// Names this content of it.
     version: uuid::Uuid,
     /// When this content was stored.
@@ -83,70 +58,19 @@ impl From<ObjectRow> for File {
             name: row.name,
             size: row.size,
             content_type: row.content_type,
+            metadata: row.metadata.0,
             version: row.key.version_id,
             modified_at: rfc3339(row.modified_at),
         }
     }
 }
 
-/// List the buckets.
-#[utoipa::path(get, path = "/buckets", tag = "files", params(PageQuery),
-    responses((status = 200, body = Page<Bucket>), (status = "4XX", body = ErrorBody)))]
-pub(super) async fn list_buckets(caller: Caller, State(app): State<App>, Query(query): Query<PageQuery>) -> Reply<Vec<Bucket>> {
-    let found = app.gate.bucket_list(&caller, &query.page()?).await?;
-    page(found.items.into_iter().map(Into::into).collect(), found.next.as_deref().map(cursor))
-}
-
-/// Make a bucket.
-#[utoipa::path(post, path = "/buckets", tag = "files", request_body = NewBucket,
-    responses((status = 201, body = Envelope<Bucket>), (status = "4XX", body = ErrorBody)))]
-pub(super) async fn create_bucket(caller: Caller, State(app): State<App>, Json(form): Json<NewBucket>) -> Reply<Bucket> {
-    let row = app.gate.bucket_create(&caller, &form.name).await?;
-    created(&format!("/api/storage/buckets/{}/objects", row.name), row.into())
-}
-
-/// Delete a bucket that holds nothing.
-#[utoipa::path(delete, path = "/buckets/{bucket}", tag = "files", params(("bucket" = String, Path)),
-    responses((status = 204), (status = "4XX", body = ErrorBody)))]
-pub(super) async fn delete_bucket(caller: Caller, State(app): State<App>, Path(bucket): Path<String>) -> Reply<()> {
-    app.gate.bucket_delete(&caller, &bucket).await?;
-    no_content()
-}
-
-/// Whether there is such a bucket.
-#[utoipa::path(get, path = "/buckets/{bucket}/exists", tag = "files", params(("bucket" = String, Path)),
-    responses((status = 200, body = Envelope<Existence>), (status = "4XX", body = ErrorBody)))]
-pub(super) async fn bucket_exists(caller: Caller, State(app): State<App>, Path(bucket): Path<String>) -> Reply<Existence> {
-    ok(Existence { exists: app.gate.bucket_exists(&caller, &bucket).await? })
-}
-
-/// Which files of a bucket.
+/// Which version of a file.
 #[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct ObjectsQuery {
-    /// Only those whose names begin so.
-    prefix: Option<String>,
-    /// Items of a page.
-    #[param(minimum = 1, maximum = 1000, default = 100)]
-    limit: Option<u32>,
-    /// `nextCursor` of the page before.
-    #[param(value_type = Cursor, required = false, inline)]
-    cursor: Option<String>,
-}
-
-/// List a bucket's files, in the order of their names.
-#[utoipa::path(get, path = "/buckets/{bucket}/objects", tag = "files", params(("bucket" = String, Path), ObjectsQuery),
-    responses((status = 200, body = Page<File>), (status = "4XX", body = ErrorBody)))]
-pub(super) async fn list_objects(
-    caller: Caller,
-    State(app): State<App>,
-    Path(bucket): Path<String>,
-    Query(query): Query<ObjectsQuery>,
-) -> Reply<Vec<File>> {
-    let at = page_of(query.limit, query.cursor.as_deref())?;
-    let found = app.gate.object_list(&caller, &bucket, query.prefix.as_deref().unwrap_or(""), &at).await?;
-    page(found.items.into_iter().map(Into::into).collect(), found.next.as_deref().map(cursor))
+pub struct VersionQuery {
+    /// An earlier version; the current one where it is not given.
+    version: Option<uuid::Uuid>,
 }
 
 /// Whether there is such a file.
@@ -192,31 +116,51 @@ pub(super) async fn upload(
     };
     let expected = expected(headers);
     let body = Box::pin(bytes_of(request.into_body()));
-    let Put { row, created: new } =
-        app.gate.object_put(&caller, (&bucket, &name), &content_type, expected.as_ref(), announced, body).await?;
+    let new = NewObject {
+        bucket: &bucket,
+        name: &name,
+        content_type: &content_type,
+        metadata: Metadata::new(),
+        expected: expected.as_ref(),
+        size: announced,
+    };
+    let Put { row, created: new } = app.gate.object_put(&caller, new, body).await?;
     let etag = etag(&row)?;
-    let location = format!("/api/storage/files/download/{bucket}/{}", utf8_percent_encode(&name, PATH));
+    let location = location(&bucket, &name);
     let reply = if new { created(&location, row.into()) } else { ok(row.into()) };
     reply.map(|success| success.with(header::ETAG, etag))
 }
 
-/// Delete a file. `If-Match` with an `ETag` deletes that content only.
+/// Where a file is downloaded.
+pub(super) fn location(bucket: &str, name: &str) -> String {
+    format!("/api/storage/files/download/{bucket}/{}", utf8_percent_encode(name, PATH))
+}
+
+/// Delete a file, or one of its versions for good. `If-Match` with an `ETag` deletes that content only. Where the bucket keeps what is deleted,
+/// the file's versions stay.
 #[utoipa::path(delete, path = "/files/{bucket}/{*name}", tag = "files",
-    params(("bucket" = String, Path), ("name" = inline(ObjectName), Path, description = "The rest of the path, slashes included.")),
+    params(("bucket" = String, Path), ("name" = inline(ObjectName), Path, description = "The rest of the path, slashes included."),
+        VersionQuery),
     responses((status = 204), (status = "4XX", body = ErrorBody)))]
 pub(super) async fn delete_object(
     caller: Caller,
     State(app): State<App>,
     Path((bucket, name)): Path<(String, String)>,
+    Query(query): Query<VersionQuery>,
     headers: HeaderMap,
 ) -> Reply<()> {
-    app.gate.object_delete(&caller, &bucket, &name, expected(&headers).as_ref()).await?;
+    match query.version {
+        None => app.gate.object_delete(&caller, &bucket, &name, expected(&headers).as_ref()).await?,
+        // A version never changes, so there is nothing for `If-Match` to find changed.
+        Some(version) => app.gate.version_delete(&caller, &bucket, &name, version).await?,
+    }
     no_content()
 }
 
 /// Download a file, streamed: whole, or one `Range` of it.
 #[utoipa::path(get, path = "/files/download/{bucket}/{*name}", tag = "files",
-    params(("bucket" = String, Path), ("name" = inline(ObjectName), Path, description = "The rest of the path, slashes included.")),
+    params(("bucket" = String, Path), ("name" = inline(ObjectName), Path, description = "The rest of the path, slashes included."),
+        VersionQuery),
     responses((status = 200, body = inline(Binary), content_type = "*/*"),
         (status = 206, body = inline(Binary), content_type = "*/*"), (status = 304), (status = 416, body = ErrorBody),
         (status = "default", body = ErrorBody)))]
@@ -224,6 +168,7 @@ pub(super) async fn download(
     caller: Caller,
     State(app): State<App>,
     Path((bucket, name)): Path<(String, String)>,
+    Query(query): Query<VersionQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let choose = |row: &ObjectRow| {
@@ -238,7 +183,7 @@ pub(super) async fn download(
         };
         Ok((part, range))
     };
-    let Download { row, wanted, content } = app.gate.object_read(&caller, (&bucket, &name), choose).await?;
+    let Download { row, wanted, content } = app.gate.object_read(&caller, (&bucket, &name, query.version), choose).await?;
     let known = content.is_none();
     let body = content.map_or_else(Body::empty, Body::from_stream);
     let range = match wanted {
@@ -251,19 +196,21 @@ pub(super) async fn download(
 
 /// What a download would say, without its bytes.
 #[utoipa::path(head, path = "/files/download/{bucket}/{*name}", tag = "files",
-    params(("bucket" = String, Path), ("name" = inline(ObjectName), Path, description = "The rest of the path, slashes included.")),
+    params(("bucket" = String, Path), ("name" = inline(ObjectName), Path, description = "The rest of the path, slashes included."),
+        VersionQuery),
     responses((status = 200), (status = 304), (status = "4XX")))]
 pub(super) async fn look(
     caller: Caller,
     State(app): State<App>,
     Path((bucket, name)): Path<(String, String)>,
+    Query(query): Query<VersionQuery>,
 ) -> Result<Response, Problem> {
-    let row = app.gate.object_get(&caller, &bucket, &name).await?;
+    let row = app.gate.object_get(&caller, &bucket, &name, query.version).await?;
     Ok(reply::content(described(&row, None)?, false, Body::empty()))
 }
 
 /// The frames of a body. Silence for [`limits::BODY_IDLE`] ends it, and so does a client that breaks off.
-fn bytes_of(body: Body) -> impl Stream<Item = Result<Bytes>> + Send {
+pub(super) fn bytes_of(body: Body) -> impl Stream<Item = Result<Bytes>> + Send {
     stream::try_unfold(body.into_data_stream(), async |mut frames| match timeout(limits::BODY_IDLE, frames.next()).await {
         Err(_) => {
             let idle = limits::BODY_IDLE.as_secs();
@@ -294,7 +241,7 @@ fn sha256(row: &ObjectRow) -> String {
     Digest::from_slice(&row.digest).map_or_else(String::new, |digest| digest.to_string())
 }
 
-fn etag(row: &ObjectRow) -> Result<HeaderValue> {
+pub(super) fn etag(row: &ObjectRow) -> Result<HeaderValue> {
     HeaderValue::from_str(&format!("\"{}\"", sha256(row))).map_err(Error::internal)
 }
 

@@ -5,10 +5,12 @@
 
 mod audit;
 mod auth;
+mod buckets;
 mod caller;
 mod chains;
 mod explain;
 mod files;
+mod history;
 mod input;
 mod layers;
 pub mod ledger;
@@ -24,6 +26,7 @@ mod several;
 mod system;
 mod tokens;
 mod trial;
+mod uploads;
 mod validators;
 mod ways;
 
@@ -131,13 +134,21 @@ fn routes(api: bool) -> OpenApiRouter<App> {
         .routes(routes!(ledger::trace));
     let bulk = OpenApiRouter::new().routes(routes!(write::bulk));
     let buckets = OpenApiRouter::new()
-        .routes(routes!(files::list_buckets, files::create_bucket))
-        .routes(routes!(files::delete_bucket))
-        .routes(routes!(files::bucket_exists))
-        .routes(routes!(files::list_objects))
-        .routes(routes!(files::object_exists));
-    let files =
-        OpenApiRouter::new().routes(routes!(files::upload, files::delete_object)).routes(routes!(files::download, files::look));
+        .routes(routes!(buckets::list, buckets::create))
+        .routes(routes!(buckets::create_several))
+        .routes(routes!(buckets::get, buckets::update, buckets::delete))
+        .routes(routes!(buckets::exists))
+        .routes(routes!(buckets::versioning, buckets::set_versioning))
+        .routes(routes!(buckets::objects))
+        .routes(routes!(files::object_exists))
+        .routes(routes!(history::versions))
+        .routes(routes!(history::restore))
+        .routes(routes!(uploads::buffer));
+    let files = OpenApiRouter::new()
+        .routes(routes!(files::upload, files::delete_object))
+        .routes(routes!(files::download, files::look))
+        .routes(routes!(history::copy))
+        .routes(routes!(uploads::form));
     let brief = system
         .merge(explain)
         .nest("/api/auth", auth)

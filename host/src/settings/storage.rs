@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use chrono::TimeDelta;
 use serde::Deserialize;
 
 use super::{Mistake, Secret};
@@ -24,6 +25,8 @@ pub struct Storage {
     pub access_key: Option<Secret>,
     /// Its secret key.
     pub secret_key: Option<Secret>,
+    /// Hours after which an upload that did not end counts as broken off.
+    pub upload_hours: u32,
 }
 
 /// Where objects lie, read from [`Storage`].
@@ -41,6 +44,11 @@ pub enum Place {
 }
 
 impl Storage {
+    /// How long an upload may take.
+    pub fn upload_time(&self) -> TimeDelta {
+        TimeDelta::hours(self.upload_hours.into())
+    }
+
     /// Where objects lie.
     pub fn place(&self) -> Result<Place, Mistake> {
         let url = self.url.as_deref().unwrap_or("s3://weir");

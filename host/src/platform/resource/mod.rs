@@ -4,6 +4,7 @@
 //! here, once for all: pages, preconditions, the audit entry with before and after in the transaction of the change, and the
 //! announcement of it.
 
+pub mod buckets;
 pub mod connectors;
 pub mod members;
 pub mod pipelines;
@@ -24,9 +25,9 @@ use uuid::Uuid;
 use super::{Platform, audit, failed, stale};
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::model::Action;
+use crate::model::{Action, Resource as Object};
 use crate::paging::{Listed, PageOf};
-use crate::policy::Permit;
+use crate::policy::{Collection, Permit};
 
 /// The statements of a resource. All take the tenant as `$1`; a key is text.
 #[derive(Clone, Copy, Debug)]
@@ -116,6 +117,21 @@ pub trait Resource: Clone + Serialize + for<'r> FromRow<'r, PgRow> + Send + Sync
     /// What the policy must allow for this to be done with one of them, or with all.
     fn action(action: Action) -> Action {
         action
+    }
+
+    /// All of them, as policies name them.
+    fn whole() -> Object {
+        Object::platform(Self::COLLECTION)
+    }
+
+    /// One of them, as policies name it.
+    fn one(key: &str) -> Object {
+        Object::platform_one(Self::COLLECTION, key)
+    }
+
+    /// What is listed together.
+    fn collection() -> Collection {
+        Collection::platform(Self::COLLECTION)
     }
 
     /// True for what can be a key at all.
