@@ -273,6 +273,10 @@ pub const POLICY_POLL: Duration = Duration::from_millis(500);
 pub const POLICY_UNQUIET: Duration = Duration::from_secs(1);
 /// How long files that never rest have to be the same to be read.
 pub const POLICY_STEADY: Duration = Duration::from_millis(100);
+/// How long rules that were replaced are waited for, so that no request is the last to hold them.
+pub const POLICY_FAREWELL: Duration = Duration::from_secs(1);
+/// How often it is looked whether one still does; a decision takes microseconds.
+pub const POLICY_HELD: Duration = Duration::from_millis(10);
 /// Roles of roles; casbin follows ten levels and says nothing beyond.
 pub const ROLE_DEPTH: usize = 8;
 /// Rules of a tenant that are made ready at its first request; 1,000 take about a millisecond. More are made ready when they are loaded.

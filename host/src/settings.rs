@@ -10,6 +10,7 @@ mod records;
 mod registry;
 mod storage;
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroU32;
@@ -475,11 +476,13 @@ fn is_unknown(name: &str) -> bool {
     name.starts_with("WEIR_") && !name.starts_with("WEIR_TEST_") && !known(name)
 }
 
-/// The known name that shares the longest beginning with a mistyped one.
+/// The known name that shares the longest beginning with a mistyped one, and of several the one whose length is most alike.
 fn nearest(unknown: &str) -> String {
     let shared = |name: &str| name.bytes().zip(unknown.bytes()).take_while(|(a, b)| a == b).count();
     let names = SETTINGS.iter().map(|setting| setting.environment);
-    names.max_by_key(|name| shared(name)).map_or_else(String::new, |name| format!("; did you mean {name}?"))
+    names
+        .max_by_key(|name| (shared(name), Reverse(name.len().abs_diff(unknown.len()))))
+        .map_or_else(String::new, |name| format!("; did you mean {name}?"))
 }
 
 /// The library's error with the environment's name of the setting beside its key.

@@ -5,6 +5,7 @@
 //! that the same patterns cover: it is kept by (patterns, action, subject). Tests hold all of it against plain casbin over all rules.
 
 use std::borrow::Borrow;
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::hash::Hash;
@@ -50,7 +51,7 @@ pub(super) struct Book {
     pub(super) links: Vec<Placed<Link>>,
     /// The rules for `*` alone: for tenants without rules of their own, and for what belongs to no tenant.
     pub(super) everywhere: Domain,
-    own: HashMap<Tenant, Own>,
+    own: HashMap<Tenant, Own, foldhash::fast::RandomState>,
 }
 
 /// What a tenant adds; its domain is built when the tenant first comes, since most of many may not;
@@ -70,7 +71,7 @@ impl Book {
         rules: Vec<Placed<Rule>>,
         links: Vec<Placed<Link>>,
     ) -> Result<Self, String> {
-        let mut own: HashMap<Tenant, Own> = HashMap::new();
+        let mut own: HashMap<Tenant, Own, foldhash::fast::RandomState> = HashMap::default();
         let mut all = Own::default();
         for (index, rule) in rules.iter().enumerate() {
             let owner = rule.what.tenant.as_ref();
@@ -93,6 +94,14 @@ impl Book {
         Ok(Self { revision, files: Vec::new(), meant: HashSet::new(), model, rules, links, everywhere, own })
     }
 
+    /// Makes the rules of those tenants ready that are ready in a book that was at work.
+    pub(super) fn make_ready_as(&self, other: &Self) {
+        let came = other.own.iter().filter(|(_, own)| own.domain.get().is_some()).map(|(tenant, _)| tenant);
+        for (tenant, own) in came.filter_map(|tenant| self.own.get_key_value(tenant)) {
+            own.domain.get_or_init(|| Domain::new(tenant.as_str(), &self.model, &self.rules, &self.links, own));
+        }
+    }
+
     /// The tenants that have rules of their own.
     pub(super) fn owners(&self) -> impl Iterator<Item = &Tenant> {
         self.own.keys()
@@ -105,21 +114,21 @@ impl Book {
 
     /// Whether the rules allow it, and why not.
     pub(super) fn decide(&self, caller: &Caller, action: Action, resource: &Resource) -> Decision {
-        let subject = line::qualified(&caller.home, &caller.subject);
         match self.domain(&caller.tenant, resource) {
-            Ok(domain) => domain.decide(&self.rules, &subject, action, resource.as_str()),
+            Ok(domain) => {
+                let subject = line::pieces(&caller.home, &caller.subject);
+                domain.look_up(&self.rules, subject, action, resource.as_str(), None).0
+            }
             Err(message) => Err(message.as_str().into()),
         }
     }
 
     /// The same, and whether it is the first of its kind in this round.
     pub(super) fn decide_in(&self, round: u32, caller: &Caller, action: Action, resource: &Resource) -> (Decision, bool) {
-        let subject = line::qualified(&caller.home, &caller.subject);
         match self.domain(&caller.tenant, resource) {
             Ok(domain) => {
-                let known = domain.look_up(&self.rules, &subject, action, resource.as_str());
-                let first = known.noted.load(Ordering::Relaxed) != round && known.noted.swap(round, Ordering::Relaxed) != round;
-                (known.decision.clone(), first)
+                let subject = line::pieces(&caller.home, &caller.subject);
+                domain.look_up(&self.rules, subject, action, resource.as_str(), Some(round))
             }
             Err(message) => (Err(message.as_str().into()), false),
         }
@@ -162,6 +171,18 @@ pub(super) struct Known {
     decision: Decision,
     /// The round that it was last noted in.
     noted: AtomicU32,
+}
+
+impl Known {
+    fn is_first(&self, round: Option<u32>) -> bool {
+        let noted = |round| self.noted.load(Ordering::Relaxed) != round && self.noted.swap(round, Ordering::Relaxed) != round;
+        round.is_some_and(noted)
+    }
+}
+
+thread_local! {
+    /// The numbers of a look-up and what it is kept by: in one place for all of a thread, since most end with what is kept.
+    static SCRATCH: RefCell<(Vec<u32>, Vec<u8>)> = RefCell::default();
 }
 
 /// A tenant's rules and those for `*`, with casbin over them.
@@ -218,29 +239,53 @@ impl Domain {
     }
 
     pub(super) fn decide(&self, rules: &[Placed<Rule>], subject: &str, action: Action, path: &str) -> Decision {
-        self.look_up(rules, subject, action, path).decision.clone()
+        self.look_up(rules, ["", "", subject], action, path, None).0
     }
 
-    fn look_up(&self, rules: &[Placed<Rule>], subject: &str, action: Action, path: &str) -> Arc<Known> {
-        let known = |decision| Arc::new(Known { decision, noted: AtomicU32::new(0) });
-        let matching = self.patterns.matching(path);
-        let key = key(&matching, action, subject);
-        if let Some(kept) = self.kept.read().get(&key[..]) {
-            return kept;
+    /// The decision, and whether it is the first of its kind in this round, where one is given. The subject's name is in pieces.
+    fn look_up(
+        &self,
+        rules: &[Placed<Rule>],
+        subject: [&str; 3],
+        action: Action,
+        path: &str,
+        round: Option<u32>,
+    ) -> (Decision, bool) {
+        let kept = SCRATCH.with_borrow_mut(|(matching, key)| {
+            self.patterns.matching_into(path, matching);
+            write_key(key, matching, action, subject);
+            let kept = self.kept.read().look(&key[..], |known| (known.decision.clone(), known.is_first(round)));
+            kept.ok_or_else(|| (matching.clone(), key.clone()))
+        });
+        match kept {
+            Ok(kept) => kept,
+            Err((matching, key)) => self.look_up_afresh(rules, &subject.concat(), action, path, round, (&matching, key)),
         }
+    }
+
+    fn look_up_afresh(
+        &self,
+        rules: &[Placed<Rule>],
+        subject: &str,
+        action: Action,
+        path: &str,
+        round: Option<u32>,
+        (matching, key): (&[u32], Vec<u8>),
+    ) -> (Decision, bool) {
         let candidates: Vec<&Placed<Rule>> =
             matching.iter().flat_map(|id| &self.by_pattern[*id as usize]).map(|index| &rules[*index]).collect();
         let decision = self.decide_afresh(&candidates, subject, action, path);
         // What casbin failed at is not kept: the next request may try again.
         match decision {
             Ok(decision) => {
-                let known = known(decision);
-                self.kept.write().put(key.into(), Arc::clone(&known));
-                known
+                let known = Known { decision: decision.clone(), noted: AtomicU32::new(0) };
+                let first = known.is_first(round);
+                self.kept.write().put(key.into(), Arc::new(known));
+                (decision, first)
             }
             Err(failure) => {
                 tracing::error!(subject, action = action.as_str(), path, failure, "casbin failed; the request is denied");
-                known(Err("casbin failed; the log says how".into()))
+                (Err("casbin failed; the log says how".into()), round.is_some())
             }
         }
     }
@@ -339,34 +384,43 @@ fn path_match(path: Dynamic, pattern: Dynamic) -> Dynamic {
 }
 
 /// What a decision is kept by. The count stands before the numbers, and the subject is the rest, so that no two keys run together.
-fn key(matching: &[u32], action: Action, subject: &str) -> Vec<u8> {
-    let mut key = Vec::with_capacity(5 + 4 * matching.len() + subject.len());
+fn write_key(key: &mut Vec<u8>, matching: &[u32], action: Action, subject: [&str; 3]) {
+    key.clear();
     key.push(action as u8);
     key.extend(matching.len().to_le_bytes());
     for id in matching {
         key.extend(id.to_le_bytes());
     }
-    key.extend(subject.as_bytes());
-    key
+    for piece in subject {
+        key.extend(piece.as_bytes());
+    }
 }
 
 /// What was found out, in two generations: when the younger is full the older goes, and what was asked lately stays.
 pub(super) struct Kept<K, V> {
     most: usize,
-    young: HashMap<K, V>,
-    old: HashMap<K, V>,
+    young: HashMap<K, V, foldhash::fast::RandomState>,
+    old: HashMap<K, V, foldhash::fast::RandomState>,
 }
 
 impl<K: Hash + Eq, V: Clone> Kept<K, V> {
     fn of(most: usize) -> Self {
-        Self { most, young: HashMap::new(), old: HashMap::new() }
+        Self { most, young: HashMap::default(), old: HashMap::default() }
     }
 
     pub(super) fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
     {
-        self.young.get(key).or_else(|| self.old.get(key)).cloned()
+        self.look(key, V::clone)
+    }
+
+    /// What of it is wanted.
+    fn look<Q: Hash + Eq + ?Sized, T>(&self, key: &Q, what: impl Fn(&V) -> T) -> Option<T>
+    where
+        K: Borrow<Q>,
+    {
+        self.young.get(key).or_else(|| self.old.get(key)).map(what)
     }
 
     pub(super) fn put(&mut self, key: K, value: V) {

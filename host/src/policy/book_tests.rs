@@ -231,6 +231,12 @@ fn the_kept_decisions_are_bounded() {
     assert!(kept.young.len() + kept.old.len() <= limits::DECISIONS_CACHED);
 }
 
+fn key(matching: &[u32], action: Action, subject: &str) -> Vec<u8> {
+    let mut key = Vec::new();
+    write_key(&mut key, matching, action, ["", "", subject]);
+    key
+}
+
 #[test]
 fn keys_do_not_run_together() {
     assert_ne!(key(&[1], Action::Read, "a"), key(&[], Action::Read, "\u{1}\0\0\0a"));

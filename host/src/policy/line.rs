@@ -164,8 +164,13 @@ fn is_of_tenant(name: &str) -> bool {
 /// The name under which rules know a caller: its home tenant belongs to it, so that nobody gains anything by a name taken from elsewhere.
 /// Only Weir itself makes callers named `service:…` and `job:…`.
 pub(super) fn qualified(home: &Tenant, subject: &Subject) -> String {
+    pieces(home, subject).concat()
+}
+
+/// The same in pieces.
+pub(super) fn pieces<'a>(home: &'a Tenant, subject: &'a Subject) -> [&'a str; 3] {
     let name = subject.as_str();
-    if is_of_weir(name) { name.to_owned() } else { format!("{home}/{name}") }
+    if is_of_weir(name) { ["", "", name] } else { [home.as_str(), "/", name] }
 }
 
 /// A subject, written in full, or a role.

@@ -190,7 +190,7 @@ impl Policy {
         let topics = book
             .reach(caller, action, &Collection::topics())
             .map_err(|reason| self.denied(&book, caller, action, permit.resource(), (false, reason.into())))?;
-        Ok(Permit { topics: topics.reach.denials().into(), ..permit })
+        Ok(Permit { topics: Some(topics.reach.denials().into()), ..permit })
     }
 
     fn authorise_by(&self, book: &Book, caller: &Caller, action: Action, resource: &Resource) -> Result<Permit, Denied> {
@@ -241,7 +241,7 @@ impl Policy {
         if !reach.is_bounded() {
             return deny((false, "the rules name more things than a list can be limited to; name one of them".into()));
         }
-        Ok(Permit { reach: reach.into(), ..self.permit(book, caller, action, whole, rule) })
+        Ok(Permit { reach: Some(reach.into()), ..self.permit(book, caller, action, whole, rule) })
     }
 
     fn permit(&self, book: &Book, caller: &Caller, action: Action, resource: &Resource, rule: Arc<str>) -> Permit {
@@ -278,8 +278,8 @@ fn permit(book: &Book, caller: &Caller, action: Action, resource: &Resource, rul
         resource: resource.clone(),
         rule,
         revision: book.revision.clone(),
-        reach: Reach::everything(),
-        topics: Reach::everything(),
+        reach: None,
+        topics: None,
     }
 }
 
@@ -304,8 +304,9 @@ pub struct Permit {
     resource: Resource,
     rule: Arc<str>,
     revision: Arc<str>,
-    reach: Arc<Reach>,
-    topics: Arc<Reach>,
+    /// `None` for everything.
+    reach: Option<Arc<Reach>>,
+    topics: Option<Arc<Reach>>,
 }
 
 impl Permit {
@@ -341,12 +342,12 @@ impl Permit {
 
     /// Which names of a list are within reach. A permit for one thing has no limit beside that thing.
     pub fn reach(&self) -> &Reach {
-        &self.reach
+        self.reach.as_deref().unwrap_or(Reach::everything())
     }
 
     /// Which topics of readings are within reach.
     pub fn topics(&self) -> &Reach {
-        &self.topics
+        self.topics.as_deref().unwrap_or(Reach::everything())
     }
 
     /// The rule that allows it and where it stands, in a sentence. For whoever may have decisions explained.
@@ -381,8 +382,8 @@ impl Permit {
             resource: Resource::named("/**"),
             rule: "".into(),
             revision: "test".into(),
-            reach: Reach::everything(),
-            topics: Reach::everything(),
+            reach: None,
+            topics: None,
         }
     }
 }

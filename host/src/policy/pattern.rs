@@ -4,7 +4,7 @@
 //! never match, since a deny that never matches has vanished. [`matches`] is the definition, the one that casbin calls; [`Set`] finds all
 //! matching patterns at once, in time that does not grow with their number. Tests hold both against each other and against globset.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -204,11 +204,11 @@ pub(super) struct Set {
 #[derive(Debug, Default)]
 struct Node {
     /// Children by their segment's text, `*` and all.
-    children: HashMap<Box<str>, usize>,
+    children: HashMap<Box<str>, usize, foldhash::fast::RandomState>,
     /// Those with `*` again, by what stands before it, so that a segment is held against few of many.
-    globs: HashMap<Box<str>, Vec<(Box<str>, usize)>>,
-    /// How long the keys of `globs` are.
-    prefixes: BTreeSet<usize>,
+    globs: HashMap<Box<str>, Vec<(Box<str>, usize)>, foldhash::fast::RandomState>,
+    /// How long the keys of `globs` are, a bit for each length.
+    prefixes: u64,
     /// The pattern that ends here.
     end: Option<u32>,
     /// The pattern that ends here with `**`.
@@ -241,19 +241,20 @@ impl Set {
         }
         node.children.insert(glob.into(), fresh);
         if let Some((prefix, _)) = glob.split_once('*') {
+            // Patterns are ASCII, so any length ends a character.
+            let prefix = &prefix[..prefix.len().min(63)];
             node.globs.entry(prefix.into()).or_default().push((glob.into(), fresh));
-            node.prefixes.insert(prefix.len());
+            node.prefixes |= 1 << prefix.len();
         }
         self.nodes.push(Node::default());
         fresh
     }
 
-    /// The numbers of all patterns that cover `path`, ascending.
-    pub(super) fn matching(&self, path: &str) -> Vec<u32> {
-        let mut found = Vec::with_capacity(8);
-        self.walk(0, Some(path), &mut found);
+    /// Puts the numbers of all patterns that cover `path`, ascending, into `found`, in place of what it holds.
+    pub(super) fn matching_into(&self, path: &str, found: &mut Vec<u32>) {
+        found.clear();
+        self.walk(0, Some(path), found);
         found.sort_unstable();
-        found
     }
 
     /// Recursion is as deep as the deepest pattern has segments, which a line's length bounds.
@@ -272,7 +273,11 @@ impl Set {
         if let Some(child) = node.children.get(segment).filter(|_| !segment.contains('*')) {
             self.walk(*child, rest, found);
         }
-        for prefix in node.prefixes.iter().filter_map(|length| segment.get(..*length)) {
+        let mut lengths = node.prefixes;
+        while lengths != 0 {
+            let length = lengths.trailing_zeros() as usize;
+            lengths &= lengths - 1;
+            let Some(prefix) = segment.get(..length) else { break };
             for (glob, child) in node.globs.get(prefix).into_iter().flatten() {
                 if segment_matches(glob, segment) {
                     self.walk(*child, rest, found);
@@ -396,6 +401,7 @@ mod tests {
                 .iter()
                 .map(|p| GlobBuilder::new(p.as_str()).literal_separator(true).build().expect("a glob").compile_matcher())
                 .collect();
+            let mut found = Vec::new();
             for _ in 0..50 {
                 let mut name = random_word(&mut random, false);
                 for _ in 0..random.random_range(0..3) {
@@ -403,7 +409,7 @@ mod tests {
                 }
                 let resource = Resource::file(&random_word(&mut random, false), &name);
                 let path = resource.as_str();
-                let found = set.matching(path);
+                set.matching_into(path, &mut found);
                 for (id, pattern) in (0u32..).zip(&patterns) {
                     let by_definition = matches(pattern.as_str(), path);
                     hits += usize::from(by_definition);

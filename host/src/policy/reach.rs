@@ -101,10 +101,13 @@ struct Names {
     fitting: Option<String>,
 }
 
+/// A reach without a limit.
+static EVERYTHING: Reach = Reach { allowed: None, scoped: None, denied: Names { these: Vec::new(), fitting: None } };
+
 impl Reach {
     /// Without a limit.
-    pub fn everything() -> Arc<Self> {
-        Arc::default()
+    pub fn everything() -> &'static Self {
+        &EVERYTHING
     }
 
     /// What limits a query; `None` where nothing does.

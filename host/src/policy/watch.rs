@@ -128,7 +128,7 @@ impl Policy {
         };
         *tried = now;
         match assembled {
-            Ok((book, summary)) => self.swap(book, &summary),
+            Ok((book, summary)) => self.swap(book, &summary).await,
             Err(mistakes) => report_refused(&self.vitals, &mistakes, Some(&self.revision())),
         }
     }
@@ -143,14 +143,28 @@ impl Policy {
             let was = now.decide(&caller, asked.action, &asked.object);
             was.is_err() && !book.means(asked) && book.decide(&caller, asked.action, &asked.object).is_ok()
         };
+        // Who came lately comes again: not in a request are their rules made ready.
+        book.make_ready_as(&now);
         let mistakes: Vec<Mistake> =
             crossings.iter().filter(crosses).take(limits::ERROR_DETAILS).map(|asked| crossing(&book, asked)).collect();
         if mistakes.is_empty() { Ok((book, summary)) } else { Err(mistakes) }
     }
 
-    fn swap(&self, book: Book, summary: &Summary) {
-        self.book.store(Arc::new(book));
+    async fn swap(&self, book: Book, summary: &Summary) {
+        let mut gone = self.book.swap(Arc::new(book));
         report_loaded(&self.vitals, summary);
+        // Whoever held the old rules when they went would be the one to take them apart: tens of milliseconds, where there are many.
+        let until = Instant::now() + limits::POLICY_FAREWELL;
+        while Instant::now() < until {
+            match Arc::try_unwrap(gone) {
+                Ok(book) => {
+                    blocking(move || drop(book)).await;
+                    return;
+                }
+                Err(held) => gone = held,
+            }
+            sleep(limits::POLICY_HELD).await;
+        }
     }
 }
 
