@@ -6,7 +6,7 @@
 
 use std::borrow::Borrow;
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::hash::Hash;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,7 +25,7 @@ use crate::model::{Action, Caller, Resource, Tenant};
 use super::files::Place;
 use super::impact::Asked;
 use super::line::{self, Link, Rule};
-use super::pattern::{self, Set};
+use super::pattern::{self, Quick, Set};
 use super::reach::{Collection, Reached};
 use super::roles;
 
@@ -51,7 +51,7 @@ pub(super) struct Book {
     pub(super) links: Vec<Placed<Link>>,
     /// The rules for `*` alone: for tenants without rules of their own, and for what belongs to no tenant.
     pub(super) everywhere: Domain,
-    own: HashMap<Tenant, Own, foldhash::fast::RandomState>,
+    own: Quick<Tenant, Own>,
 }
 
 /// What a tenant adds; its domain is built when the tenant first comes, since most of many may not;
@@ -71,7 +71,7 @@ impl Book {
         rules: Vec<Placed<Rule>>,
         links: Vec<Placed<Link>>,
     ) -> Result<Self, String> {
-        let mut own: HashMap<Tenant, Own, foldhash::fast::RandomState> = HashMap::default();
+        let mut own: Quick<Tenant, Own> = Quick::default();
         let mut all = Own::default();
         for (index, rule) in rules.iter().enumerate() {
             let owner = rule.what.tenant.as_ref();
@@ -399,13 +399,13 @@ fn write_key(key: &mut Vec<u8>, matching: &[u32], action: Action, subject: [&str
 /// What was found out, in two generations: when the younger is full the older goes, and what was asked lately stays.
 pub(super) struct Kept<K, V> {
     most: usize,
-    young: HashMap<K, V, foldhash::fast::RandomState>,
-    old: HashMap<K, V, foldhash::fast::RandomState>,
+    young: Quick<K, V>,
+    old: Quick<K, V>,
 }
 
 impl<K: Hash + Eq, V: Clone> Kept<K, V> {
     fn of(most: usize) -> Self {
-        Self { most, young: HashMap::default(), old: HashMap::default() }
+        Self { most, young: Quick::default(), old: Quick::default() }
     }
 
     pub(super) fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<V>

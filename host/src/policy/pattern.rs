@@ -195,6 +195,9 @@ fn is_whole(text: &str) -> bool {
     !bytes[bytes.len().saturating_sub(2)..].contains(&b'%')
 }
 
+/// A map that is looked into for every decision: seeded at random like the standard one, and quicker.
+pub(super) type Quick<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
+
 /// Many patterns as a tree by segment; a look-up visits each node at most once and mostly one a level.
 #[derive(Debug, Default)]
 pub(super) struct Set {
@@ -204,9 +207,9 @@ pub(super) struct Set {
 #[derive(Debug, Default)]
 struct Node {
     /// Children by their segment's text, `*` and all.
-    children: HashMap<Box<str>, usize, foldhash::fast::RandomState>,
+    children: Quick<Box<str>, usize>,
     /// Those with `*` again, by what stands before it, so that a segment is held against few of many.
-    globs: HashMap<Box<str>, Vec<(Box<str>, usize)>, foldhash::fast::RandomState>,
+    globs: Quick<Box<str>, Vec<(Box<str>, usize)>>,
     /// How long the keys of `globs` are, a bit for each length.
     prefixes: u64,
     /// The pattern that ends here.
