@@ -3,7 +3,7 @@
 ARGS ?=
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 
-.PHONY: help run test measure soak bench-writer bench-writer-split bench-writer-flat bench-writer-profile bench-wasm bench-policy fuzz guests fmt lint deny services-clean
+.PHONY: help run test measure soak bench-writer bench-writer-split bench-writer-flat bench-writer-profile bench-wasm bench-policy bench-files fuzz guests fmt lint deny services-clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ bench-wasm: ## Measure what a reading costs in a guest beside native code, list<
 bench-policy: ## Measure what a decision costs beside casbin and Cedar, and how long new rules take, 3 minutes (bench/README.md)
 	@scripts/bench policy $(ARGS)
 
+bench-files: ## Measure files through Weir beside the S3 store itself and beside Express, about 15 minutes (bench/README.md)
+	@scripts/bench files $(ARGS)
+
 guests: ## Build the sample guests into components
 	@scripts/guests
 
@@ -66,7 +69,7 @@ lint: ## Clippy on host, tests, guests and bench; warnings are errors
 
 deny: ## Check licences, bans and sources of all dependencies, those of guests, benches and fuzzers too
 	@command -v cargo-deny >/dev/null || cargo install cargo-deny --locked
-	@for package in . validators fuzz bench bench/peers bench/wasm; do \
+	@for package in . validators fuzz bench bench/peers bench/wasm bench/policy; do \
 		echo "$$package"; cargo deny --config deny.toml --manifest-path $$package/Cargo.toml --all-features check licenses bans sources || exit 1; \
 	done
 

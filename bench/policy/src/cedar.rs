@@ -1,8 +1,8 @@
 //! (d, e) Cedar with the same meaning.
 //!
-//! Somebody at work in a tenant is an entity, `Caller::"acme/user:ann in beta"`: a member of the roles that they have there, each of which is a member of the role
-//! of that name in all tenants, and of themselves, `Subject::"acme/user:ann"`. So a rule's subject and tenant are the head of a policy,
-//! which Cedar compares before anything else. The path is in the context, in segments, and a pattern is compared with them one by one:
+//! Somebody at work in a tenant is an entity, `Caller::"acme/user:ann in beta"`: a member of the roles that they have there, each of which
+//! is a member of the role of that name in all tenants, and of themselves, `Subject::"acme/user:ann"`. So a rule's subject and tenant are
+//! the head of a policy, which Cedar compares before anything else. The path is in the context, in segments, and a pattern is compared with them one by one:
 //! Cedar's `like` would let a star cross a `/`. A path's entity could not be there before the path is, so what is acted on is the tenant.
 
 use std::collections::{HashMap, HashSet};
@@ -84,7 +84,7 @@ impl Cedar {
 }
 
 fn add(set: &mut PolicySet, policies: &[Policy]) -> Result<()> {
-    policies.iter().try_for_each(|policy| set.add(policy.clone())).doing("Cedar refuses a policy")
+    policies.iter().try_for_each(|policy| set.add(policy.clone()).doing("Cedar refuses a policy"))
 }
 
 /// A rule as a policy.

@@ -145,10 +145,10 @@ impl Asked<'_> {
     ///
     /// The clock runs from a request in the line's own form to its answer. Making it and comparing it are outside.
     pub fn microseconds<D: Decider>(&mut self, line: Line, decider: &D, from: usize, least: Duration) -> Result<f64> {
-        let (mut taken, mut decided, mut many) = (Duration::ZERO, 0, 1);
+        let (mut taken, mut asked, mut many) = (Duration::ZERO, 0, 1);
         let mut said = Vec::with_capacity(CHUNK);
-        while taken < least || decided < LEAST {
-            let chunk = self.ready(decider, from + decided, many)?;
+        while taken < least || asked < LEAST {
+            let chunk = self.ready(decider, from + asked, many)?;
             said.clear();
             let started = Instant::now();
             for (_, ready) in &chunk {
@@ -156,7 +156,7 @@ impl Asked<'_> {
             }
             let this = started.elapsed();
             taken += this;
-            decided += many;
+            asked += many;
             for ((at, _), answer) in chunk.iter().zip(&said) {
                 self.answers.take(*at, &self.requests[*at], line, *answer);
             }
@@ -168,6 +168,6 @@ impl Asked<'_> {
             return Err(Failure::new("the clock stands"));
         }
         #[expect(clippy::cast_precision_loss, reason = "below 2^53")]
-        Ok(taken.as_secs_f64() * 1e6 / decided as f64)
+        Ok(taken.as_secs_f64() * 1e6 / asked as f64)
     }
 }

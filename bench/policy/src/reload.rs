@@ -23,7 +23,7 @@ use crate::site::Site;
 use crate::spread::Spread;
 
 /// How long new rules may take before the bench gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How often it is looked whether they are at work.
 const LOOK: Duration = Duration::from_micros(500);
 /// How long decisions are watched once they are: tenants come for the first time again, and the old rules go.

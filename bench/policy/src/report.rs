@@ -60,8 +60,11 @@ pub struct Results {
     pub differing: Vec<String>,
 }
 
-/// The ratios of the table's cells: name, line above, line below (none: the line above by itself, in microseconds), rules, bar.
-const RATIOS: &[(&str, Line, Option<Line>, usize, Option<f64>)] = &[
+/// A ratio: name, line above, line below (none: the line above by itself, in microseconds), rules, bar.
+type Ratio = (&'static str, Line, Option<Line>, usize, Option<f64>);
+
+/// The ratios of the table's cells.
+const RATIOS: &[Ratio] = &[
     ("warm_us_at_10", Line::Warm, None, 10, Some(1.0)),
     ("warm_us_at_1000", Line::Warm, None, 1_000, Some(1.0)),
     ("warm_us_at_10000", Line::Warm, None, 10_000, Some(1.0)),

@@ -150,8 +150,8 @@ impl Tenant {
             let role = if subject.contains("token:") {
                 ["device", "device", "reader"][random.random_range(0..3)]
             } else {
-                let roles = ["reader", "reader", "reader", "operator", "developer", "contractor", "administrator"];
-                roles[random.random_range(0..roles.len())]
+                let of_people = ["reader", "reader", "reader", "operator", "developer", "contractor", "administrator"];
+                of_people[random.random_range(0..of_people.len())]
             };
             this.lines.links.push(Link { member: subject.clone(), role: role.to_owned() });
             if random.random_bool(0.25) {

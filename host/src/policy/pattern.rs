@@ -280,7 +280,7 @@ impl Set {
         while lengths != 0 {
             let length = lengths.trailing_zeros() as usize;
             lengths &= lengths - 1;
-            let Some(prefix) = segment.get(..length) else { break };
+            let Some(prefix) = segment.get(..length) else { continue };
             for (glob, child) in node.globs.get(prefix).into_iter().flatten() {
                 if segment_matches(glob, segment) {
                     self.walk(*child, rest, found);
@@ -365,6 +365,21 @@ mod tests {
             assert!(matches(parsed.as_str(), resource.as_str()), "{parsed} {resource}");
         }
         assert!(matches("/timescale/topics/*", Resource::topic("a/../b").as_str()));
+    }
+
+    #[test]
+    fn a_path_that_is_not_ascii_meets_every_pattern_that_covers_it() {
+        let (mut set, mut found) = (Set::new(), Vec::new());
+        // Prefixes of which some would end within a character of the path.
+        let patterns = ["/timescale/sensors/a*", "/timescale/sensors/ab*", "/timescale/sensors/abcd*", "/timescale/sensors/*"];
+        for (id, text) in (0..).zip(patterns) {
+            set.insert(&Pattern::parse(text).expect("a sound pattern"), id);
+        }
+        set.insert(&Pattern::parse("/timescale/sensors/axyz*").expect("a sound pattern"), 4);
+        for (path, covering) in [("/timescale/sensors/a\u{e9}", &[0, 3][..]), ("/timescale/sensors/ab\u{e9}\u{e9}", &[0, 1, 3])] {
+            set.matching_into(path, &mut found);
+            assert_eq!(found, covering, "{path}");
+        }
     }
 
     fn random_word(random: &mut StdRng, wild: bool) -> String {
