@@ -1,13 +1,15 @@
-//! The bench of the writer: how near Weir comes to what PostgreSQL can do, and how far it is from what it replaces.
+//! The bench of the writer: how near Weir comes to what PostgreSQL can do, and how far it is from what it replaces. And the bench of
+//! files, which asks the same about the S3 store.
 //!
-//! It runs everything side by side on one machine, in rounds, prints a table and writes `target/bench/writer.json`. It knows Weir
-//! only as its users do: a program with settings, an HTTP API, and tables. `bench/README.md` says what the lines mean.
+//! Each runs everything side by side on one machine, in rounds, prints a table and writes `target/bench/writer.json` or `files.json`.
+//! They know Weir only as its users do: a program with settings, an HTTP API, and tables. `bench/README.md` says what the lines mean.
 
 mod broker;
 mod child;
 mod copy;
 mod database;
 mod failure;
+mod files;
 mod load;
 mod machine;
 mod measure;
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
     let done = match Command::parse().part {
         Part::Broker { messages_each, values, from } => broker::run(Load { messages_each, values, from }).map(|()| true),
         Part::Writer(options) => writer(&options),
+        Part::Files(options) => files::run(&options),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-/// Measures Weir's writer beside PostgreSQL's own COPY, and beside the stack that it replaces.
+use crate::files;
+
+/// Measures Weir's writer beside PostgreSQL's own COPY, its files beside the S3 store itself, and both beside the stack that they replace.
 #[derive(Debug, Parser)]
 #[command(version, about)]
 pub struct Command {
@@ -13,11 +15,13 @@ pub struct Command {
     pub part: Part,
 }
 
-/// The bench, or its broker, which is a process of its own so that its time can be told apart.
+/// One of the benches, or the broker of the writer's, which is a process of its own so that its time can be told apart.
 #[derive(Debug, Subcommand)]
 pub enum Part {
     /// Measures the writer and prints a table.
     Writer(Box<Options>),
+    /// Measures files and prints a table.
+    Files(Box<files::Options>),
     /// Serves a log that never changes to Kafka clients. The bench starts it.
     Broker {
         /// Messages of each partition.

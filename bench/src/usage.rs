@@ -16,10 +16,15 @@ pub fn seconds_with_children(pid: u32) -> f64 {
     children.sum::<f64>() + stat(pid).map_or(0.0, |stat| stat.own + stat.waited_for)
 }
 
-/// The most memory that a process ever had, in MiB.
+/// The most memory that a process ever had, or had since [`forget_peak`], in MiB.
 pub fn peak_mib(pid: u32) -> Option<f64> {
     let kib: u32 = status(pid, "VmHWM:")?;
     Some(f64::from(kib) / 1024.0)
+}
+
+/// Lets the most memory of a process be what it has now. False where the kernel does not let it.
+pub fn forget_peak(pid: u32) -> bool {
+    fs::write(format!("/proc/{pid}/clear_refs"), "5").is_ok()
 }
 
 /// Who started a process.
@@ -64,6 +69,8 @@ mod tests {
     #[test]
     fn this_process_has_a_parent_time_and_memory() {
         let pid = std::process::id();
+        assert!(peak_mib(pid).unwrap() > 0.1);
+        forget_peak(pid);
         assert!(peak_mib(pid).unwrap() > 0.1);
         assert!(children(parent(pid).unwrap()).contains(&pid));
         while seconds(pid) < 0.01 {

@@ -1,4 +1,5 @@
-//! Weir as an operator runs it: set up over HTTP by a replica that is then gone, measured as a writer of its own.
+//! Weir as an operator runs it: set up over HTTP by a replica that is then gone, measured as a writer of its own. What the bench of files
+//! needs of it as well stands behind [`Weir`].
 
 use std::fs;
 use std::path::Path;
@@ -32,49 +33,23 @@ impl<'a> Weir<'a> {
     /// Makes the databases; the program brings them to its tables.
     pub fn prepare(options: &'a Options, cluster: &mut Cluster, name: &str) -> Result<Self> {
         let home = tempfile::tempdir().doing("a folder")?;
-        let policies = home.path().join("policies");
-        fs::create_dir_all(policies.join("tenants")).doing("a folder of policies")?;
-        fs::create_dir(home.path().join("files")).doing("a folder of files")?;
-        for file in ["model.conf", "platform.csv", "roles.csv"] {
-            fs::copy(options.checkout.join("policies").join(file), policies.join(file)).doing("a policy file")?;
-        }
-        let rule = format!("g, token:bench, administrator, {TENANT}\n");
-        fs::write(policies.join("tenants").join(format!("{TENANT}.csv")), rule).doing("a policy file")?;
+        furnish(home.path(), &options.checkout)?;
         let platform = cluster.create(&format!("bench_platform_{name}"))?;
         let readings = cluster.create(&format!("bench_readings_{name}"))?;
         let weir = Self { options, home, platform, readings };
-        let migrated = weir.command("migrate").output().doing("weir migrate cannot be started")?;
-        if migrated.status.success() {
-            return Ok(weir);
-        }
-        Err(Failure::new(format!("weir migrate failed:\n{}", String::from_utf8_lossy(&migrated.stderr))))
+        migrate(weir.command("migrate"))?;
+        Ok(weir)
     }
 
     fn command(&self, verb: &str) -> Command {
-        let path = |name: &str| self.home.path().join(name).display().to_string();
-        let mut command = Command::new(&self.options.weir);
-        command
-            .arg(verb)
-            .env_clear()
-            .env("HOST", "127.0.0.1")
-            .env("PORT", "0")
-            .env("DATABASE_URL_PLATFORM", &self.platform.url)
-            .env("DATABASE_URL_TIMESCALE", &self.readings.url)
-            .env("WEIR_STORAGE_URL", format!("fs://{}", path("files")))
-            .env("WEIR_POLICIES", path("policies"))
-            .env("WEIR_BOOTSTRAP_TOKEN", ADMINISTRATOR)
-            .env("WEIR_LOG", "info");
-        command
+        command(&self.options.weir, verb, self.home.path(), [&self.platform.url, &self.readings.url])
     }
 
     /// Registers the topic with what the line asks for, over HTTP.
     pub fn register(&self, line: Line, topic: &str) -> Result<()> {
         let mut process = Process::start("weir (api)", self.command("serve").env("WEIR_ROLE", "api"))?;
         let mut client = Client::ready(&mut process)?;
-        client.post("/api/platform/tenants", ADMINISTRATOR, &json!({ "slug": TENANT, "name": TENANT }))?;
-        client.tenant = Some(TENANT);
-        let token = client.post("/api/platform/tokens", ADMINISTRATOR, &json!({ "name": "bench" }))?;
-        let token = text(&token, "secret")?;
+        let token = client.make_tenant()?;
         let mut form = json!({ "name": topic });
         if matches!(line, Line::Schema | Line::SchemaAndWasm) {
             let schema = json!({ "name": "bench", "type": "json-schema", "definition": load::schema() });
@@ -99,12 +74,56 @@ impl<'a> Weir<'a> {
             .env("KAFKA_BROKERS", broker)
             .env("KAFKA_GROUP_ID", group)
             .env("WEIR_WRITER_LANES", self.options.lanes.to_string());
-        for setting in &self.options.settings {
-            let (name, value) = setting.split_once('=').ok_or_else(|| Failure::new(format!("{setting} is not NAME=value")))?;
-            command.env(name, value);
-        }
+        set(&mut command, &self.options.settings)?;
         Process::start("weir (writer)", &mut command)
     }
+}
+
+/// Puts what a Weir needs into an empty folder: a folder of files, the checkout's policies and a tenant's administrator.
+pub fn furnish(home: &Path, checkout: &Path) -> Result<()> {
+    let policies = home.join("policies");
+    fs::create_dir_all(policies.join("tenants")).doing("a folder of policies")?;
+    fs::create_dir(home.join("files")).doing("a folder of files")?;
+    for file in ["model.conf", "platform.csv", "roles.csv"] {
+        fs::copy(checkout.join("policies").join(file), policies.join(file)).doing("a policy file")?;
+    }
+    let rule = format!("g, token:bench, administrator, {TENANT}\n");
+    fs::write(policies.join("tenants").join(format!("{TENANT}.csv")), rule).doing("a policy file")
+}
+
+/// The program on a furnished folder and on its two databases, of the platform and of readings.
+pub fn command(program: &Path, verb: &str, home: &Path, [platform, readings]: [&str; 2]) -> Command {
+    let mut command = Command::new(program);
+    command
+        .arg(verb)
+        .env_clear()
+        .env("HOST", "127.0.0.1")
+        .env("PORT", "0")
+        .env("DATABASE_URL_PLATFORM", platform)
+        .env("DATABASE_URL_TIMESCALE", readings)
+        .env("WEIR_STORAGE_URL", format!("fs://{}", home.join("files").display()))
+        .env("WEIR_POLICIES", home.join("policies"))
+        .env("WEIR_BOOTSTRAP_TOKEN", ADMINISTRATOR)
+        .env("WEIR_LOG", "info");
+    command
+}
+
+/// Runs `weir migrate` to its end.
+pub fn migrate(mut command: Command) -> Result<()> {
+    let migrated = command.output().doing("weir migrate cannot be started")?;
+    if migrated.status.success() {
+        return Ok(());
+    }
+    Err(Failure::new(format!("weir migrate failed:\n{}", String::from_utf8_lossy(&migrated.stderr))))
+}
+
+/// Gives a command settings that are written `NAME=value`.
+pub fn set(command: &mut Command, settings: &[String]) -> Result<()> {
+    for setting in settings {
+        let (name, value) = setting.split_once('=').ok_or_else(|| Failure::new(format!("{setting} is not NAME=value")))?;
+        command.env(name, value);
+    }
+    Ok(())
 }
 
 /// Where the results of `perf` go, for the process with this id.
@@ -118,8 +137,10 @@ pub fn profile(pid: u32, out: &Path) -> Result<Process> {
     Process::start("perf", &mut command)
 }
 
-struct Client {
-    base: String,
+/// Sets a Weir up over HTTP.
+pub struct Client {
+    /// Where it answers.
+    pub base: String,
     /// Whose things are meant, once there is one.
     tenant: Option<&'static str>,
     agent: ureq::Agent,
@@ -127,7 +148,7 @@ struct Client {
 
 impl Client {
     /// Waits until the process says where it listens, and until it is ready.
-    fn ready(process: &mut Process) -> Result<Self> {
+    pub fn ready(process: &mut Process) -> Result<Self> {
         let (_, base) = process.wait_for(START, |line| {
             let entry: Value = serde_json::from_str(line).ok()?;
             Some(format!("http://{}", entry["address"].as_str()?))
@@ -144,7 +165,15 @@ impl Client {
         Err(process.failure("was not ready in time"))
     }
 
-    fn post(&self, path: &str, token: &str, body: &Value) -> Result<Value> {
+    /// Makes the tenant; its administrator's token.
+    pub fn make_tenant(&mut self) -> Result<String> {
+        self.post("/api/platform/tenants", ADMINISTRATOR, &json!({ "slug": TENANT, "name": TENANT }))?;
+        self.tenant = Some(TENANT);
+        text(&self.post("/api/platform/tokens", ADMINISTRATOR, &json!({ "name": "bench" }))?, "secret")
+    }
+
+    /// What is posted, as Weir answers it.
+    pub fn post(&self, path: &str, token: &str, body: &Value) -> Result<Value> {
         let mut request = self.agent.post(format!("{}{path}", self.base)).header("Authorization", format!("Bearer {token}"));
         if let Some(tenant) = self.tenant {
             request = request.header("X-Tenant", tenant);
