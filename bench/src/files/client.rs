@@ -159,50 +159,61 @@ async fn read(answer: Response<Incoming>, mut each: impl FnMut(&Bytes)) -> hyper
 
 #[cfg(test)]
 mod tests {
-    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+    use std::io::{BufRead, BufReader, Write as _};
     use std::net::TcpListener;
+    use std::sync::{Arc, Mutex};
 
     use tokio::runtime::Runtime;
 
     use super::super::content::Noise;
     use super::*;
 
-    /// A server that takes one upload at a time on one connection and gives these answers.
-    fn serve(listener: &TcpListener, answers: &[&str]) {
-        let (stream, _) = listener.accept().unwrap();
-        let mut reader = BufReader::new(stream.try_clone().unwrap());
-        for answer in answers {
-            let mut length = 0;
-            loop {
-                let mut line = String::new();
-                reader.read_line(&mut line).unwrap();
-                if let Some(told) = line.strip_prefix("content-length: ") {
-                    length = told.trim().parse().unwrap();
-                }
-                if line == "\r\n" {
-                    break;
-                }
+    /// Reads a request with its body; false where there is none any more.
+    fn take(reader: &mut impl BufRead) -> bool {
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            if reader.read_line(&mut line).unwrap_or(0) == 0 {
+                return false;
             }
-            let mut body = vec![0; length];
-            reader.read_exact(&mut body).unwrap();
-            (&stream).write_all(answer.as_bytes()).unwrap();
+            if let Some(told) = line.strip_prefix("content-length: ") {
+                length = told.trim().parse().unwrap();
+            }
+            if line == "\r\n" {
+                return reader.read_exact(&mut vec![0; length]).is_ok();
+            }
         }
+    }
+
+    /// A server that gives these answers, one after the other, on whatever connections the client makes.
+    fn serve(answers: Vec<&'static str>) -> Uri {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let uri = format!("http://{}/object", listener.local_addr().unwrap()).parse().unwrap();
+        let answers = Arc::new(Mutex::new(answers.into_iter()));
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(std::result::Result::ok) {
+                let answers = Arc::clone(&answers);
+                std::thread::spawn(move || {
+                    let mut reader = BufReader::new(stream.try_clone().unwrap());
+                    while take(&mut reader) {
+                        let Some(answer) = answers.lock().unwrap().next() else { return };
+                        stream.write_all(answer.as_bytes()).unwrap();
+                    }
+                });
+            }
+        });
+        uri
     }
 
     #[test]
     fn who_is_told_to_come_later_does_and_lengths_are_looked_at() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let uri: Uri = format!("http://{}/object", listener.local_addr().unwrap()).parse().unwrap();
+        let uri = serve(vec![
+            "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 0\r\nContent-Length: 4\r\n\r\nbusy",
+            "HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}",
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nshort",
+            "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\ngone",
+        ]);
         let address = Address { put: uri.clone(), get: uri, authorization: None, parts: None };
-        let server = std::thread::spawn(move || {
-            let answers = [
-                "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 0\r\nContent-Length: 4\r\n\r\nbusy",
-                "HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}",
-                "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nshort",
-                "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\ngone",
-            ];
-            serve(&listener, &answers);
-        });
         Runtime::new().unwrap().block_on(async {
             let client = Client::new();
             assert_eq!(client.put(&address, &Noise::new().object(1, 100_000)).await.unwrap(), 1);
@@ -211,6 +222,5 @@ mod tests {
             let gone = client.get(&address, 6, false).await.unwrap_err().to_string();
             assert_eq!(gone, "GET /object was answered 404 Not Found: gone");
         });
-        server.join().unwrap();
     }
 }
