@@ -46,7 +46,7 @@ bench-wasm: ## Measure what a reading costs in a guest beside native code, list<
 bench-policy: ## Measure what a decision costs beside casbin and Cedar, and how long new rules take, 3 minutes (bench/README.md)
 	@scripts/bench policy $(ARGS)
 
-bench-files: ## Measure files through Weir beside the S3 store itself and beside Express, about 15 minutes (bench/README.md)
+bench-files: ## Measure files through Weir beside the S3 store itself and beside Express, about 20 minutes (bench/README.md)
 	@scripts/bench files $(ARGS)
 
 guests: ## Build the sample guests into components

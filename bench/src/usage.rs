@@ -22,6 +22,12 @@ pub fn peak_mib(pid: u32) -> Option<f64> {
     Some(f64::from(kib) / 1024.0)
 }
 
+/// The memory that a process has, in MiB.
+pub fn resident_mib(pid: u32) -> Option<f64> {
+    let kib: u32 = status(pid, "VmRSS:")?;
+    Some(f64::from(kib) / 1024.0)
+}
+
 /// Lets the most memory of a process be what it has now. False where the kernel does not let it.
 pub fn forget_peak(pid: u32) -> bool {
     fs::write(format!("/proc/{pid}/clear_refs"), "5").is_ok()
@@ -71,7 +77,7 @@ mod tests {
         let pid = std::process::id();
         assert!(peak_mib(pid).unwrap() > 0.1);
         forget_peak(pid);
-        assert!(peak_mib(pid).unwrap() > 0.1);
+        assert!(peak_mib(pid).unwrap() > 0.1 && resident_mib(pid).unwrap() > 0.1);
         assert!(children(parent(pid).unwrap()).contains(&pid));
         while seconds(pid) < 0.01 {
             (0..100_000_u64).for_each(|number| {

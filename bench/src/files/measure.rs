@@ -27,6 +27,8 @@ pub struct Outcome {
     pub processor: Processor,
     /// The most memory of the service before the store, meanwhile.
     pub peak_mib: Option<f64>,
+    /// What it had when the clock started: what earlier cells left with it, and it did not give back.
+    pub rest_mib: Option<f64>,
     /// How often a client was told to come later, and came.
     pub turned_away: u32,
 }
@@ -154,6 +156,7 @@ impl<'a> Bench<'a> {
     {
         let service = setup.service(line);
         service.map(usage::forget_peak);
+        let rest_mib = service.and_then(usage::resident_mib);
         let before = self.processor(setup, service);
         let started = Instant::now();
         let turned_away = self.runtime.block_on(crowd::run(requests, at_once, one))?;
@@ -169,6 +172,7 @@ impl<'a> Bench<'a> {
                 postgres: after.postgres - before.postgres,
             },
             peak_mib: service.and_then(usage::peak_mib),
+            rest_mib,
             turned_away,
         })
     }

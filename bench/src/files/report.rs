@@ -157,9 +157,10 @@ pub fn table(results: &Results) -> String {
     }
     for verb in [Verb::Put, Verb::Get] {
         let name = verb.name().to_uppercase();
-        section(&mut out, results, verb, &format!("{name}: the service's peak memory, MiB"), &|line, cell| {
-            let peak = results.memory(line, cell)?;
-            Some(format!("{:.0} ({:.0}–{:.0})", peak.median, peak.least, peak.most))
+        let what = format!("{name}: the service's peak memory, and what it had at the start, MiB");
+        section(&mut out, results, verb, &what, &|line, cell| {
+            let (peak, rest) = (results.memory(line, cell)?, results.of(line, cell, |outcome| outcome.rest_mib)?);
+            Some(format!("{:.0} ({:.0}–{:.0}), {:.0}", peak.median, peak.least, peak.most, rest.median))
         });
     }
     out += "| ratio, of each round | median (least–most) | bar | |\n|---|--:|--:|---|\n";
@@ -277,6 +278,7 @@ fn of_cell(results: &Results, line: Line, cell: Cell) -> Option<Value> {
         "seconds": outcomes.iter().map(|outcome| outcome.seconds).collect::<Vec<_>>(),
         "processor_ms": processor,
         "peak_memory_mib": results.memory(line, cell).map(whole),
+        "memory_at_start_mib": results.of(line, cell, |outcome| outcome.rest_mib).map(whole),
         "told_to_come_later": outcomes.iter().map(|outcome| outcome.turned_away).sum::<u32>(),
     }))
 }
@@ -288,7 +290,7 @@ mod tests {
 
     fn outcome(seconds: f64, peak_mib: Option<f64>) -> Outcome {
         let processor = Processor { client: 1.0, service: 2.0, store: 3.0, postgres: 4.0 };
-        Outcome { requests: 100, seconds, processor, peak_mib, turned_away: 0 }
+        Outcome { requests: 100, seconds, processor, peak_mib, rest_mib: peak_mib.map(|peak| peak - 10.0), turned_away: 0 }
     }
 
     #[test]
@@ -309,6 +311,7 @@ mod tests {
         assert!(table.contains("| `get_4kib_32_direct_vs_express` | 8.00 (2.00–8.00) |  |  |"), "{table}");
         assert!(table.contains("| `get_4kib_32_vs_express` | 4.00 (1.60–8.00) | ≥ 5.00 | **missed** |"), "{table}");
         assert!(table.contains("| Weir's peak memory at 256 MiB × 32, MiB | 160 | ≤ 150 | **missed** |"), "{table}");
+        assert!(table.contains("| (b) Weir | 40 (40–40), 30 | 160 (160–160), 150 |"), "{table}");
         assert!(table.contains("| (a) the S3 store itself | 10.00 + 20.00 + 30.00 + 40.00 | – |"), "{table}");
         results.big_mib = 8;
         assert!(results.peak_at_bar().is_none() && results.peak().is_some());

@@ -170,7 +170,7 @@ pub fn check_room(folder: &Path, bytes: u64) -> Result<()> {
     }
     let gib = |bytes: u64| bytes.div_ceil(1 << 30);
     Err(Failure::new(format!(
-        "the store needs {} GiB in {}, which has {}; name another folder by --store, or smaller objects by --big-mib",
+        "the store needs {} GiB in {}, which has {}; name another folder by BENCH_STORE, or smaller objects by --big-mib",
         gib(bytes),
         folder.display(),
         gib(free)
