@@ -275,6 +275,31 @@ async fn a_bucket_that_keeps_what_is_replaced_has_every_version_and_takes_it_bac
     }
 }
 
+/// Leave is given for a file's name, so a version is reached by the name of its own file only.
+#[tokio::test]
+async fn a_version_is_reached_by_the_name_of_its_own_file_alone() {
+    let rules = "g, token:administrator, administrator, acme\n\
+                 p, token:reader, acme, /storage/files/reports/mine, *, allow\n";
+    let app = App::builder().policy("tenants/acme.csv", rules).start().await;
+    let (acme, reader) = (app.acme(), app.client("acme", "reader"));
+    bucket(&acme, &json!({ "name": "reports", "versioning": "on" })).await;
+    for name in ["mine", "theirs"] {
+        assert_eq!(put(&acme, name, name).await, 201);
+    }
+    let theirs = history(&acme, "theirs").await[0].3.clone();
+    reader.get(&format!("{}?version={theirs}", download("mine"))).await.expect_error(404);
+    reader.delete(&format!("/api/storage/files/reports/mine?version={theirs}")).await.expect_error(404);
+    let restore = json!({ "bucket": "reports", "objectName": "mine", "version": theirs });
+    reader.post("/api/storage/files/restore", &restore).await.expect_error(404);
+    let copy = json!({ "source": { "bucket": "reports", "objectName": "mine", "version": theirs },
+                       "destination": { "bucket": "reports", "objectName": "mine" } });
+    reader.post("/api/storage/files/copy", &copy).await.expect_error(404);
+    for name in ["mine", "theirs"] {
+        assert_eq!(acme.get(&download(name)).await.body, name.as_bytes(), "{name}");
+    }
+    app.stop();
+}
+
 #[tokio::test]
 async fn a_bucket_has_bounds_and_says_which_one_is_met() {
     let app = App::start().await;

@@ -66,14 +66,20 @@ impl Platform {
         let mut transaction = self.begin(permit).await?;
         let Some((bucket, locked)) = locked_by_name(&mut transaction, tenant, bucket, name).await? else { return Ok(None) };
         let key = VersionKey { bucket_id: bucket.id, object_id: locked.id, version_id: version };
-        let there = sqlx::query_scalar(VERSION_KEPT).bind(tenant).bind(version).fetch_optional(&mut *transaction);
+        let there = sqlx::query_scalar(VERSION_KEPT).bind(tenant).bind(locked.id).bind(version).fetch_optional(&mut *transaction);
         let there: Option<bool> = there.await.map_err(failed)?;
         if there.is_none() {
             return Ok(None);
         }
         let repoint = |to: Option<Uuid>| sqlx::query(OBJECT_POINT).bind(tenant).bind(locked.id).bind(to);
         repoint(None).execute(&mut *transaction).await.map_err(failed)?;
-        let done = sqlx::query(VERSION_DISCARD).bind(tenant).bind(version).execute(&mut *transaction).await.map_err(failed)?;
+        let done = sqlx::query(VERSION_DISCARD)
+            .bind(tenant)
+            .bind(locked.id)
+            .bind(version)
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
         exactly_one(&done, "discard version")?;
         let newest = match locked.current_version {
             // What is current stays it, whatever was stored after it.

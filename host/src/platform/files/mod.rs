@@ -133,8 +133,9 @@ statements! {
                      created_at = clock_timestamp(), changed_at = clock_timestamp()
                      where tenant = $1 and id = $2 and state = 'staged' returning created_at";
     VERSION_DISCARD = "update object_versions set state = 'discarded', changed_at = clock_timestamp()
-                       where tenant = $1 and id = $2 and state = 'stored'";
-    VERSION_KEPT = "select kept from object_versions where tenant = $1 and id = $2 and state = 'stored'";
+                       where tenant = $1 and object_id = $2 and id = $3 and state = 'stored'";
+    /// A version of this object and of no other: leave was given for its name.
+    VERSION_KEPT = "select kept from object_versions where tenant = $1 and object_id = $2 and id = $3 and state = 'stored'";
     VERSION_MARK = "insert into object_versions (id, tenant, bucket_id, object_id, state, size, digest, content_type, kept, marker)
                     values ($1, $2, $3, $4, 'stored', 0, sha256(''), '', $5, true)";
     CURRENT_SIZE = "select case when v.kept then 0 else v.size end
@@ -423,12 +424,18 @@ async fn point(connection: &mut PgConnection, tenant: &str, locked: &Locked, ver
         sqlx::query(OBJECT_POINT).bind(tenant).bind(locked.id).bind(version).execute(&mut *connection).await.map_err(failed)?;
     exactly_one(&done, "make version current")?;
     let Some(before) = locked.current_version else { return Ok(None) };
-    let kept: bool =
-        sqlx::query_scalar(VERSION_KEPT).bind(tenant).bind(before).fetch_one(&mut *connection).await.map_err(failed)?;
+    let kept: bool = sqlx::query_scalar(VERSION_KEPT)
+        .bind(tenant)
+        .bind(locked.id)
+        .bind(before)
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(failed)?;
     if kept {
         return Ok(None);
     }
-    let done = sqlx::query(VERSION_DISCARD).bind(tenant).bind(before).execute(&mut *connection).await.map_err(failed)?;
+    let done =
+        sqlx::query(VERSION_DISCARD).bind(tenant).bind(locked.id).bind(before).execute(&mut *connection).await.map_err(failed)?;
     exactly_one(&done, "discard version")?;
     Ok(Some(before))
 }
