@@ -252,6 +252,7 @@ async fn administrators_of_the_platform_read_check_weigh_and_explain_the_policy_
     let denied = administrator.get(&format!("{explain}&action=write")).await.expect(200)["data"].clone();
     assert_eq!((&denied["allowed"], &denied["roles"]), (&json!(false), &json!(["reader"])), "{denied}");
     assert!(denied["nearest"][0]["fails"].as_str().is_some_and(|said| said.contains("action: ")), "{denied}");
+    assert!(denied["listsSome"].is_null(), "{denied}");
     administrator.get(&format!("{explain}&action=look")).await.expect_error(400);
     let holders =
         administrator.get("/api/platform/policies/who-can?object=/timescale/sensors/a&action=read&tenant=acme").await.expect(200);

@@ -244,6 +244,14 @@ fn policy_explain_names_the_rule_or_the_nearest_ones() {
     assert!(said(&action).contains("action: it allows read, not write"), "{}", said(&action));
     let object = explain("user:bob", "/timescale/sensors/building-8-a", "read");
     assert!(said(&object).contains("object: /timescale/sensors/building-7-* does not cover"), "{}", said(&object));
+    let list = explain("user:bob", "/timescale/sensors", "read");
+    assert!(!list.status.success());
+    assert!(
+        said(&list).contains("but a list of it is answered, limited") && said(&list).contains("acme.csv:2"),
+        "{}",
+        said(&list)
+    );
+    assert!(!said(&explain("user:bob", "/timescale/sensors", "write")).contains("but a list"));
     assert!(said(&explain("user:ann", "/timescale/sensors/*", "read")).contains("an object is one"));
     let tenant =
         weir(&["policy", "explain", "reader", "acme", "/timescale/sensors/a", "read", "--policies", &path], &BTreeMap::new());

@@ -160,6 +160,9 @@ fn explain(subject: &str, tenant: &str, object: &str, action: Action, from: &Fro
     }
     let verdict = if explanation.allowed { "allowed" } else { "denied" };
     print_line(&format!("{verdict}: {}", explanation.reason))?;
+    if let Some(rule) = &explanation.lists_some {
+        print_line(&format!("but a list of it is answered, limited to what rules allow: {rule}"))?;
+    }
     let roles = if explanation.roles.is_empty() { "none".to_owned() } else { explanation.roles.join(", ") };
     print_line(&format!("roles of {subject} in {tenant}: {roles}"))?;
     for Near { place, rule, fails } in &explanation.nearest {

@@ -39,6 +39,8 @@ pub struct Explanation {
     pub reason: String,
     /// The roles of whoever asked, roles of roles included.
     pub roles: Vec<String>,
+    /// Where it is denied and is a list: the rule by which it is answered all the same, limited to what rules allow.
+    pub lists_some: Option<String>,
     /// Where it is denied, the rules that came nearest, and what of them does not fit.
     pub nearest: Vec<Near>,
     /// The revision of the rules.
@@ -133,6 +135,7 @@ impl Rulebook {
             allowed,
             reason: reason.to_string(),
             roles: self.0.roles(caller),
+            lists_some: if allowed { None } else { self.0.lists_some(caller, action, resource).map(|rule| rule.to_string()) },
             nearest: if allowed { Vec::new() } else { self.0.nearest(caller, action, resource) },
             revision: self.0.revision.to_string(),
         }

@@ -147,6 +147,12 @@ impl Book {
         self.domain(&caller.tenant, resource).is_ok_and(|domain| domain.denies_whole(&self.rules, &subject, action, resource))
     }
 
+    /// The rule by which a list is answered, limited to some of its things, although none allows it as a whole.
+    pub(super) fn lists_some(&self, caller: &Caller, action: Action, resource: &Resource) -> Option<Arc<str>> {
+        let reached = self.reach(caller, action, &Collection::listed_at(resource)?).ok()?;
+        reached.rule.filter(|_| !self.denies(caller, action, resource))
+    }
+
     /// The roles that the caller has in the tenant that it acts in, roles of roles included.
     pub(super) fn roles(&self, caller: &Caller) -> Vec<String> {
         let subject = line::qualified(&caller.home, &caller.subject);

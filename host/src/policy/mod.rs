@@ -148,7 +148,12 @@ impl Policy {
     /// The same decision for whoever only wants to know it: nobody asked to do it, so it is neither counted nor on record.
     pub fn consider(&self, caller: &Caller, action: Action, resource: &Resource) -> Result<Permit, Denied> {
         let book = self.book.load();
-        let decision = scoped(book.decide(caller, action, resource), caller, action, resource);
+        // Who explains a list says what enforces it.
+        let decision = book.decide(caller, action, resource).map_err(|reason| match book.lists_some(caller, action, resource) {
+            Some(rule) => format!("{reason}; a list of it is answered all the same, limited to what rules allow: {rule}").into(),
+            None => reason,
+        });
+        let decision = scoped(decision, caller, action, resource);
         decision
             .map(|rule| permit(&book, caller, action, resource, rule))
             .map_err(|why| denied(&book, caller, action, resource, why))

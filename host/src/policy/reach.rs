@@ -63,6 +63,19 @@ impl Collection {
         Self::of(Resource::platform(name), &["platform", name], false)
     }
 
+    /// What is listed where this is asked for; `None` where it is no list.
+    pub(super) fn listed_at(whole: &Resource) -> Option<Self> {
+        let path: Vec<&str> = whole.as_str().split('/').skip(1).collect();
+        Some(match path[..] {
+            ["timescale", "sensors"] => Self::sensors(),
+            ["timescale", "topics", _] => Self { whole: whole.clone(), ..Self::sensors() },
+            ["storage", "buckets"] => Self::buckets(),
+            ["storage", "buckets", bucket] => Self::files(bucket),
+            ["platform", name] => Self::platform(name),
+            _ => return None,
+        })
+    }
+
     /// The list as a whole.
     pub fn whole(&self) -> &Resource {
         &self.whole
